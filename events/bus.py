@@ -1,0 +1,189 @@
+"""The bus as services see it. `nats_bus.NatsBus` is the real one; `memory_bus.MemoryBus` its twin for tests.
+
+Promises, which every implementation keeps (tests/contract/test_bus.py):
+
+- What `publish` returned for is stored; publishing the same message id again within the deduplication window stores
+  nothing and says `duplicate`.
+- What a consumer was given and did not acknowledge comes again after its ack-wait. `ack` returns when the server has
+  taken note.
+- When the server cannot be reached or refuses for now, calls raise `errors.RetryLater` and nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from events.streams import ConsumerSpec
+
+
+class Message(NamedTuple):
+    """Something to publish."""
+
+    subject: str
+    payload: bytes
+    id: str = ""
+    """The `Nats-Msg-Id`; empty: every publish stores anew."""
+    due_at: float | None = None
+    """Deliver at this moment (Unix seconds) to `target` instead of now (ADR-51); until then it waits under `subject`."""
+    target: str = ""
+
+
+class Stored(NamedTuple):
+    sequence: int
+    """Place in the stream; of the first copy where it was a duplicate, or 0 where the server does not say."""
+    duplicate: bool
+
+
+class Delivery(NamedTuple):
+    """A message as a consumer gets it."""
+
+    payload: bytes
+    subject: str
+    sequence: int
+    """Place in the stream."""
+    deliveries: int
+    """How often it was delivered, this time included; above 1 someone had it before."""
+    handle: str
+    """What the acknowledgement is sent to."""
+
+
+class Record(NamedTuple):
+    """A message as it lies in a stream."""
+
+    payload: bytes
+    subject: str
+    sequence: int
+    stored_at: float
+    """Unix seconds."""
+    id: str
+
+
+class ConsumerState(msgspec.Struct, frozen=True):
+    waiting: int
+    """Messages not delivered yet."""
+    in_flight: int
+    """Delivered and not acknowledged."""
+
+
+class StreamState(msgspec.Struct, frozen=True):
+    messages: int
+    bytes: int
+    first_sequence: int
+    last_sequence: int
+
+
+class Consumer(Protocol):
+    async def fetch(self, limit: int, max_wait_seconds: float) -> list[Delivery]:
+        """Up to `limit` messages, as soon as there is at least one; an empty list after `max_wait_seconds` without any."""
+        ...
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Done with these. Returns when the server has taken note."""
+        ...
+
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        """Hand these back at once, unprocessed: they come again, to whoever asks next."""
+        ...
+
+    async def extend(self, deliveries: Sequence[Delivery]) -> None:
+        """Still working on these: the ack-wait starts anew."""
+        ...
+
+    async def close(self) -> None:
+        """Stop; what is not acknowledged comes again elsewhere."""
+        ...
+
+
+class Entry(NamedTuple):
+    key: str
+    value: bytes
+    """Empty where `deleted`."""
+    revision: int
+    deleted: bool = False
+
+
+class Bucket(Protocol):
+    """A small, durable map of keys to values, with optimistic locking."""
+
+    async def get(self, key: str) -> Entry | None: ...
+
+    async def put(self, key: str, value: bytes) -> int: ...
+
+    async def update(self, key: str, value: bytes, revision: int) -> int:
+        """Put, if the key's newest revision is still `revision` (0: the key must not exist). Raises `RevisionMismatch`."""
+        ...
+
+    async def delete(self, key: str) -> None: ...
+
+    async def entries(self) -> list[Entry]:
+        """All keys that have a value."""
+        ...
+
+    def watch(self) -> AsyncIterator[Entry | None]:
+        """Every key that has a value, then None once, then every change as it happens. Goes on over reconnects."""
+        ...
+
+
+class Blobs(Protocol):
+    """Large values, by name."""
+
+    async def put(self, name: str, data: bytes) -> None: ...
+
+    async def get(self, name: str) -> bytes:
+        """Raises `KeyError` where there is none."""
+        ...
+
+    async def delete(self, name: str) -> None: ...
+
+
+class Bus(Protocol):
+    async def setup(self) -> None:
+        """Create or update all streams, buckets and fixed consumers; harmless to repeat."""
+        ...
+
+    async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
+        """Store messages of one stream, in order; returns when all are stored, an answer each.
+
+        All of them are atomic batches where the server allows it, else single publishes; either way a repeat with the
+        same ids is harmless. Raises `RetryLater`; then each was stored or not, and the same call again settles it.
+        """
+        ...
+
+    async def create_consumer(self, spec: ConsumerSpec) -> None: ...
+
+    async def delete_consumer(self, stream: str, name: str) -> None:
+        """Harmless where there is none."""
+        ...
+
+    async def consumer(self, stream: str, name: str) -> Consumer:
+        """Raises `StreamMissing` where it does not exist."""
+        ...
+
+    async def consumer_state(self, stream: str, name: str) -> ConsumerState | None:
+        """None where it does not exist."""
+        ...
+
+    async def stream_state(self, stream: str) -> StreamState: ...
+
+    async def count_by_subject(self, stream: str, filter_subject: str) -> Mapping[str, int]:
+        """How many messages lie under each subject that matches. Costs the server time in proportion."""
+        ...
+
+    def read(
+        self, stream: str, filter_subject: str, *, from_sequence: int = 1, follow: bool = False
+    ) -> AsyncIterator[Record]:
+        """Messages in order, without consuming them, to the end as it was at the start; with `follow`, on and on."""
+        ...
+
+    async def purge(self, stream: str, filter_subject: str) -> int:
+        """Delete what matches; returns how many."""
+        ...
+
+    async def bucket(self, name: str) -> Bucket: ...
+
+    async def blobs(self) -> Blobs: ...
+
+    async def close(self) -> None: ...

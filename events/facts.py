@@ -1,0 +1,175 @@
+"""The one vocabulary of events: facts, in the past tense.
+
+Each is a msgpack array whose first element names its type. The types of mail events are the words the industry uses.
+New fields go last, with defaults. `type_of` gives the word that stands in the subject and in ClickHouse.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from events import ids, subjects
+
+
+class _Fact(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    campaign: str
+    at: float
+    """When it happened, Unix seconds."""
+
+
+class CampaignStarted(_Fact, frozen=True, tag="campaign_started"):
+    """A campaign was registered and its audience is being read."""
+
+    name: str
+    pool: str
+
+
+class BatchPlanned(_Fact, frozen=True, tag="batch_planned"):
+    """A batch was cut from the audience: from here on its recipients are accounted for."""
+
+    batch: int
+    planned: int
+
+
+class CampaignPlanned(_Fact, frozen=True, tag="campaign_planned"):
+    """The audience was read to its end."""
+
+    batches: int
+    planned: int
+    duplicates: int
+    """Rows left out because their address had come before."""
+    rejected: int
+    """Rows left out because they were unusable."""
+
+
+class BatchQueued(_Fact, frozen=True, tag="batch_queued"):
+    """Every mail of a batch is in the queue, or has an event that says why not."""
+
+    batch: int
+    queued: int
+    failed: int
+    suppressed: int
+    raw_bytes: int
+    """Bytes of the queued mails as RFC 5322 messages."""
+    queued_bytes: int
+    """Bytes of the same mails as they lie in the queue."""
+
+
+class CampaignClosed(_Fact, frozen=True, tag="campaign_closed"):
+    """Nothing of the campaign is queued or retrying any more."""
+
+    status: str
+    """`finished` or `cancelled`."""
+    cancelled: int
+    """Recipients that were planned and never tried because the campaign was cancelled."""
+
+
+class _MailFact(_Fact, frozen=True, kw_only=True):
+    mail_id: str
+    attempt: int
+    """The try that it is the outcome of, from 1; 0 where nothing was tried."""
+    recipient: str
+    pool: str
+    provider: str
+
+
+class EmailAccepted(_MailFact, frozen=True, tag="accepted"):
+    """The next server took responsibility for the mail (RFC 5321 §4.2.5)."""
+
+    latency_seconds: float
+    """From queued to accepted."""
+    code: int = 250
+    enhanced: str = ""
+    reply: str = ""
+
+
+class EmailDeferred(_MailFact, frozen=True, tag="deferred"):
+    """The attempt failed; another is scheduled."""
+
+    failure_class: str
+    code: int
+    enhanced: str
+    reply: str
+    retry_at: float
+
+
+class EmailBounced(_MailFact, frozen=True, tag="bounced"):
+    """The address or domain will never work: a hard bounce."""
+
+    failure_class: str
+    code: int
+    enhanced: str
+    reply: str
+
+
+class EmailFailed(_MailFact, frozen=True, tag="failed"):
+    """Given up; the mail lies in the DLQ (or, with attempt 0, could not be rendered)."""
+
+    failure_class: str
+    code: int
+    enhanced: str
+    reply: str
+
+
+class EmailExpired(_MailFact, frozen=True, tag="expired"):
+    """The campaign's deadline passed before the mail could be handed over."""
+
+
+class EmailSuppressed(_MailFact, frozen=True, tag="suppressed"):
+    """The address is on the suppression list; nothing was tried."""
+
+    reason: str
+
+
+class EmailInDoubt(_MailFact, frozen=True, tag="in_doubt"):
+    """A worker died between claiming the mail and stating its outcome: nobody knows whether it was sent (RFC 1047)."""
+
+    reason: str = ""
+
+
+MailFact: TypeAlias = (
+    EmailAccepted | EmailDeferred | EmailBounced | EmailFailed | EmailExpired | EmailSuppressed | EmailInDoubt
+)
+CampaignFact: TypeAlias = CampaignStarted | BatchPlanned | CampaignPlanned | BatchQueued | CampaignClosed
+Fact: TypeAlias = MailFact | CampaignFact
+
+MAIL_FACTS: tuple[type[MailFact], ...] = (
+    EmailAccepted,
+    EmailDeferred,
+    EmailBounced,
+    EmailFailed,
+    EmailExpired,
+    EmailSuppressed,
+    EmailInDoubt,
+)
+
+encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Fact).decode
+
+
+def decode(payload: bytes) -> Fact:
+    """Raises `msgspec.DecodeError` for what is not a fact of this or an earlier release."""
+    fact: Fact = _decode(payload)
+    return fact
+
+
+def type_of(fact: Fact) -> str:
+    """The word for the fact in subjects, in ClickHouse and on dashboards, such as `accepted`."""
+    return str(type(fact).__struct_config__.tag)
+
+
+def subject_of(fact: Fact) -> str:
+    return subjects.event(type_of(fact), fact.campaign)
+
+
+def id_of(fact: Fact) -> str:
+    """The `Nats-Msg-Id` that makes publishing the fact twice harmless."""
+    match fact:
+        case BatchPlanned() | BatchQueued():
+            return f"{fact.campaign}/{fact.batch}/{type_of(fact)}"
+        case CampaignStarted() | CampaignPlanned() | CampaignClosed():
+            return f"{fact.campaign}/{type_of(fact)}"
+        case _:
+            return ids.outcome_id(fact.mail_id, fact.attempt)

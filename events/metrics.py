@@ -1,0 +1,40 @@
+"""Every Prometheus metric, named and explained once. Processes expose those that they move (docs/metrics.md)."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EMAILS_SENT = Counter(
+    "emails_sent",
+    "Mails that the next server accepted",
+    ["pool", "provider"],
+)
+EMAILS_NOT_SENT = Counter(
+    "emails_not_sent",
+    "Attempts that did not end in acceptance, by outcome (deferred, bounced, failed, expired, in_doubt) and class",
+    ["pool", "provider", "outcome", "failure_class"],
+)
+DELIVERY_LATENCY_SECONDS = Histogram(
+    "delivery_latency_seconds",
+    "From queued to accepted by the next server",
+    ["pool", "provider"],
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 86_400),
+)
+SMTP_TRANSACTION_SECONDS = Histogram(
+    "smtp_transaction_seconds",
+    "From MAIL FROM to the final reply, per batch of pipelined mails",
+    ["pool"],
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+SMTP_CONNECTIONS = Gauge("smtp_connections", "Open SMTP connections", ["pool"])
+MAILS_QUEUED = Counter("mails_queued", "Mails rendered and stored in the queue", ["campaign"])
+MAILS_UNRENDERABLE = Counter("mails_unrenderable", "Recipients whose mail could not be rendered", ["campaign"])
+QUEUED_BYTES = Counter("queued_bytes", "Bytes of queued mails, `raw` as messages and `stored` as compressed", ["form"])
+QUEUE_DEPTH = Gauge("queue_depth", "Mails due and not yet settled, by lane", ["pool", "provider"])
+RETRY_QUEUE_SIZE = Gauge("retry_queue_size", "Mails waiting for a scheduled retry")
+DLQ_SIZE = Gauge("dlq_size", "Mails that were given up and wait for a decision")
+BATCHES_WAITING = Gauge("batches_waiting", "Batches that no producer has finished")
+INGEST_LAG_EVENTS = Gauge("ingest_lag_events", "Events stored on the bus and not yet in ClickHouse")
+EVENTS_INGESTED = Counter("events_ingested", "Events inserted into ClickHouse")
+INGEST_INSERT_SECONDS = Histogram("ingest_insert_seconds", "One insert into ClickHouse")
+HTTP_REQUEST_SECONDS = Histogram("http_request_seconds", "One request to the web app", ["route", "status"])

@@ -1,0 +1,93 @@
+"""What work looks like on the bus: campaigns, batches, mails.
+
+Everything is a frozen msgspec struct. What exists once per campaign is JSON, for people to read; what exists once per
+recipient is a msgpack array, for speed. New fields go last, with defaults, so that a release reads what its neighbours write.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+FailureClass = Literal["transient", "throttled", "soft", "hard", "block"]
+"""Why an attempt failed, and so what happens next (docs/decisions/0004-classes-of-failure.md)."""
+
+DeliveryPolicy = Literal["at_most_once", "at_least_once"]
+"""What to do with a mail whose fate nobody knows: leave it in doubt, or try again and risk a duplicate."""
+
+CampaignStatus = Literal["planning", "running", "paused", "cancelled", "finished"]
+
+
+class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What every service needs to know of a campaign; lives in the `campaigns` bucket under its id. Times are Unix seconds."""
+
+    id: str
+    name: str
+    status: CampaignStatus
+    pool: str
+    return_path: str
+    """The envelope sender (RFC 5321 §3.3), where bounces go."""
+    created_at: float
+    policy: DeliveryPolicy = "at_most_once"
+    deadline: float | None = None
+    """After this moment mails not yet tried expire instead of being sent; None: never."""
+    planned: int | None = None
+    """Recipients in all batches; None until the audience was read to its end."""
+    batches: int | None = None
+    subject: str = ""
+    from_header: str = ""
+    duplicates: int = 0
+    rejected: int = 0
+    finished_at: float | None = None
+    resume_to: CampaignStatus | None = None
+    """Where `resume` leads back to, while paused."""
+
+
+class BatchJob(msgspec.Struct, frozen=True, array_like=True):
+    """Up to 50,000 recipients waiting to be rendered and queued; the recipients lie in the blob `recipients`."""
+
+    campaign: str
+    number: int
+    """From 1, in the order of the audience."""
+    planned: int
+    recipients: str
+    """Name of the blob."""
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
+    """How one try ended; the history that a mail carries with it."""
+
+    number: int
+    at: float
+    failure_class: str
+    code: int
+    enhanced: str
+    reply: str
+
+
+class Mail(msgspec.Struct, frozen=True, array_like=True):
+    """One rendered mail to one recipient, as it lies in the queue."""
+
+    mail_id: str
+    recipient: str
+    """The address for RCPT TO, its domain in ASCII form where IDNA has one."""
+    attempt: int
+    """Which try this will be, from 1."""
+    queued_at: float
+    """When the mail was first queued, Unix seconds."""
+    body: bytes
+    """The complete RFC 5322 message, one zstd frame with the campaign's dictionary."""
+    smtputf8: bool = False
+    """The address or a header needs SMTPUTF8 (RFC 6531)."""
+    charged: int = 0
+    """How many earlier tries count against the retry limit: all but the throttled ones."""
+    history: tuple[Attempt, ...] = ()
+
+
+encode_mail = msgspec.msgpack.Encoder().encode
+decode_mail = msgspec.msgpack.Decoder(Mail).decode
+encode_batch = msgspec.msgpack.Encoder().encode
+decode_batch = msgspec.msgpack.Decoder(BatchJob).decode
+encode_campaign = msgspec.json.Encoder().encode
+decode_campaign = msgspec.json.Decoder(Campaign).decode

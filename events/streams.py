@@ -1,0 +1,130 @@
+"""The streams, buckets and consumers, as data. `Bus.setup` makes the server agree with them.
+
+Why they are as they are: docs/decisions/0002-streams.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from events import providers, subjects
+
+ACK_WAIT_SECONDS: Final = 60.0
+"""After this long without an acknowledgement the server assumes that the worker died. Stays above every SMTP timeout."""
+
+DEDUPLICATION_SECONDS: Final = 180.0
+"""How long the server remembers message ids: three times the ack-wait, so that a redelivered mail always meets its claim."""
+
+MAX_DELIVERIES: Final = 5
+"""A mail delivered this often without any outcome kills its workers, and goes to the DLQ."""
+
+BATCH_SIZE: Final = 50_000
+"""Recipients in a batch, at most."""
+
+ATOMIC_BATCH: Final = 500
+"""Messages in one atomic publish; the server allows 1,000 (ADR-50)."""
+
+
+class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    subjects: tuple[str, ...]
+    retention: Literal["workqueue", "limits"]
+    max_age_seconds: float = 0
+    """0: for ever."""
+    max_messages: int = -1
+    schedules: bool = False
+    """Messages may carry a due time (ADR-51)."""
+    description: str
+
+
+class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A durable pull consumer with explicit acknowledgement. Never with BackOff: it overrides the ack-wait."""
+
+    stream: str
+    name: str
+    filter_subject: str
+    ack_wait_seconds: float = ACK_WAIT_SECONDS
+    max_deliveries: int = -1
+    max_ack_pending: int = 5_000
+
+
+_DAY: Final = 86_400.0
+
+BATCHES: Final = StreamSpec(
+    name="BATCHES",
+    subjects=(subjects.BATCHES,),
+    retention="workqueue",
+    description="Batches of recipients waiting for a producer",
+)
+MAIL: Final = StreamSpec(
+    name="MAIL",
+    subjects=(subjects.MAIL_DUE, subjects.MAIL_WAITING),
+    retention="workqueue",
+    schedules=True,
+    description="One message per mail: due now, or waiting for a scheduled retry. Nothing here ever expires",
+)
+CLAIMS: Final = StreamSpec(
+    name="CLAIMS",
+    subjects=(subjects.CLAIMS,),
+    retention="limits",
+    max_age_seconds=DEDUPLICATION_SECONDS,
+    description="Attempts about to be made; the duplicate check is the claim",
+)
+EVENTS: Final = StreamSpec(
+    name="EVENTS",
+    subjects=(subjects.EVENTS,),
+    retention="limits",
+    max_age_seconds=30 * _DAY,
+    description="What happened: the source of truth for the ledger and for analytics",
+)
+DLQ: Final = StreamSpec(
+    name="DLQ",
+    subjects=(subjects.DLQ,),
+    retention="limits",
+    max_age_seconds=30 * _DAY,
+    description="Mails that were given up, with their history",
+)
+STREAMS: Final = (BATCHES, MAIL, CLAIMS, EVENTS, DLQ)
+
+CAMPAIGNS: Final = "campaigns"
+PROGRESS: Final = "progress"
+INGEST: Final = "ingest"
+BUCKETS: Final = (CAMPAIGNS, PROGRESS, INGEST)
+"""Key-value buckets: campaigns by id · checkpoints of splitter and producers · ranges that the ingester has cut."""
+
+BLOBS: Final = "blobs"
+"""The object store: compiled campaigns, dictionaries, recipients of batches."""
+
+PRODUCER: Final = ConsumerSpec(
+    stream="BATCHES",
+    name="producer",
+    filter_subject=subjects.BATCHES,
+    max_ack_pending=256,
+)
+INGESTER: Final = ConsumerSpec(
+    stream="EVENTS",
+    name="ingester",
+    filter_subject=subjects.EVENTS,
+    max_ack_pending=500_000,
+)
+
+
+def lane(campaign: str, pool: str, provider: str) -> ConsumerSpec:
+    """The consumer of one campaign's mails in one lane (pool × mailbox provider)."""
+    return ConsumerSpec(
+        stream="MAIL",
+        name=lane_name(campaign, pool, provider),
+        filter_subject=subjects.mail_due(pool, provider, campaign),
+        max_deliveries=MAX_DELIVERIES,
+    )
+
+
+def lane_name(campaign: str, pool: str, provider: str) -> str:
+    return f"{campaign}--{pool}--{provider}"
+
+
+def lanes(campaign: str, pool: str) -> tuple[ConsumerSpec, ...]:
+    """The consumers of a campaign: one for each mailbox provider."""
+    return tuple(lane(campaign, pool, provider) for provider in providers.PROVIDERS)

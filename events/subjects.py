@@ -1,0 +1,58 @@
+"""Every subject on the bus, in one place.
+
+batches.<campaign>                                    a batch waiting for a producer
+mail.send.<pool>.<provider>.<campaign>                a mail due now
+mail.retry.<campaign>.<pool>.<provider>.<class>.<id>  a mail waiting for its scheduled retry, one subject each
+claims                                                an attempt about to be made
+events.<type>.<campaign>                              a fact
+dlq.<campaign>.<provider>.<class>                     a mail that was given up
+"""
+
+from __future__ import annotations
+
+BATCHES = "batches.>"
+MAIL_DUE = "mail.send.>"
+MAIL_WAITING = "mail.retry.>"
+CLAIMS = "claims"
+EVENTS = "events.>"
+DLQ = "dlq.>"
+
+
+def batches(campaign: str) -> str:
+    return f"batches.{campaign}"
+
+
+def mail_due(pool: str, provider: str, campaign: str) -> str:
+    return f"mail.send.{pool}.{provider}.{campaign}"
+
+
+def mail_due_of_campaign(campaign: str) -> str:
+    """A filter: every due mail of a campaign, whatever its lane."""
+    return f"mail.send.*.*.{campaign}"
+
+
+def mail_waiting(campaign: str, pool: str, provider: str, failure_class: str, mail: str) -> str:
+    return f"mail.retry.{campaign}.{pool}.{provider}.{failure_class}.{mail}"
+
+
+def mail_waiting_of_campaign(campaign: str) -> str:
+    """A filter: every waiting retry of a campaign."""
+    return f"mail.retry.{campaign}.>"
+
+
+def event(kind: str, campaign: str) -> str:
+    return f"events.{kind}.{campaign}"
+
+
+def events_of_campaign(campaign: str) -> str:
+    """A filter: every event of a campaign."""
+    return f"events.*.{campaign}"
+
+
+def dlq(campaign: str, provider: str, failure_class: str) -> str:
+    return f"dlq.{campaign}.{provider}.{failure_class}"
+
+
+def dlq_of_campaign(campaign: str) -> str:
+    """A filter: everything given up of a campaign."""
+    return f"dlq.{campaign}.>"
