@@ -13,7 +13,7 @@ import msgspec
 from events import ids, subjects
 
 
-class _Fact(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class _Fact(msgspec.Struct, frozen=True, array_like=True):
     campaign: str
     at: float
     """When it happened, Unix seconds."""
@@ -66,7 +66,7 @@ class CampaignClosed(_Fact, frozen=True, tag="campaign_closed"):
     """Recipients that were planned and never tried because the campaign was cancelled."""
 
 
-class _MailFact(_Fact, frozen=True, kw_only=True):
+class _MailFact(_Fact, frozen=True):
     mail_id: str
     attempt: int
     """The try that it is the outcome of, from 1; 0 where nothing was tried."""
