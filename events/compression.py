@@ -1,0 +1,81 @@
+"""Compression of what lies on the bus; the only importer of `zstandard`.
+
+A campaign's mails differ from each other in a few words, so the first of them serves as the zstd dictionary of all: 10 KB
+become about 60 bytes in 5 µs, and 10 KB again in 4 µs. Every frame says how large its content is and carries a checksum:
+a dictionary of another campaign would otherwise yield a mail of the right length and the wrong words.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import zstandard
+
+MAX_CONTENT_BYTES: Final = 32 * 1024 * 1024
+"""A frame that claims more is refused before anything is allocated for it."""
+
+_MAIL_LEVEL: Final = 3
+"""Measured on 11 KB mails with a dictionary, compress and decompress in µs: level 1: 57 bytes, 7.1 and 7.1; level 3: 57 bytes,
+4.0 and 1.9; level 5: 56 bytes, 12.4 and 1.8; level 12: 57 bytes, 293 and 1.7."""
+_BLOB_LEVEL: Final = 3
+
+
+class FrameRefused(ValueError):
+    """These bytes are not what was compressed: damaged, of another dictionary, or larger than any mail or blob may be."""
+
+
+class Compressor:
+    """Compresses one mail after the other with a campaign's dictionary. Keeps one context: not for several threads at once."""
+
+    def __init__(self, dictionary: bytes) -> None:
+        self.compress = _compressor(_MAIL_LEVEL, dictionary).compress
+        """`compress(data) -> frame`; the library's own method, without a call of ours in between."""
+
+
+class Decompressor:
+    """Restores what a `Compressor` of the same dictionary made. Keeps one context: not for several threads at once."""
+
+    def __init__(self, dictionary: bytes) -> None:
+        self._decompress = zstandard.ZstdDecompressor(dict_data=_raw(dictionary)).decompress
+
+    def decompress(self, frame: bytes) -> bytes:
+        """Raises `FrameRefused`."""
+        _require_acceptable_size(frame)
+        try:
+            return self._decompress(frame, allow_extra_data=False)
+        except zstandard.ZstdError as error:
+            raise FrameRefused(f"The frame cannot be decompressed: {error}") from error
+
+
+def compress(data: bytes) -> bytes:
+    """One frame without a dictionary, for blobs."""
+    return _compressor(_BLOB_LEVEL, b"").compress(data)
+
+
+def decompress(frame: bytes) -> bytes:
+    """What `compress` was given. Raises `FrameRefused`."""
+    return Decompressor(b"").decompress(frame)
+
+
+def _compressor(level: int, dictionary: bytes) -> zstandard.ZstdCompressor:
+    return zstandard.ZstdCompressor(
+        level=level,
+        dict_data=_raw(dictionary),
+        write_checksum=True,
+        write_content_size=True,
+    )
+
+
+def _raw(dictionary: bytes) -> zstandard.ZstdCompressionDict | None:
+    if not dictionary:
+        return None
+    return zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+
+
+def _require_acceptable_size(frame: bytes) -> None:
+    try:
+        size = zstandard.frame_content_size(frame)
+    except zstandard.ZstdError as error:
+        raise FrameRefused("This is not a zstd frame") from error
+    if not 0 <= size <= MAX_CONTENT_BYTES:
+        raise FrameRefused(f"The frame claims {size} bytes; at most {MAX_CONTENT_BYTES} are accepted")
