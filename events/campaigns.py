@@ -1,0 +1,153 @@
+"""The life of a campaign: which status may follow which, and the one way to change it.
+
+    planning → running → finished
+    planning, running ⇄ paused
+    planning, running, paused → cancelled
+
+The transitions are pure. `change` applies one to the bucket with optimistic locking, so that two people (or a person and
+the splitter) who act at once never overwrite each other: whoever comes second decides anew on what the first one wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+
+from events import schemas, streams, subjects
+from events.bus import Bus
+from events.errors import BusError, RevisionMismatch
+from events.schemas import Campaign
+
+Transition: TypeAlias = Callable[[Campaign], Campaign]
+
+
+class CampaignError(BusError):
+    """What was asked of the campaign cannot be done."""
+
+
+class CampaignNotFound(CampaignError):
+    """There is no campaign with this id. `jetpost status` lists them."""
+
+
+class WrongStatus(CampaignError):
+    """The campaign's status does not allow this."""
+
+
+class Cancellation(NamedTuple):
+    campaign: Campaign
+    removed: int
+    """Mails taken out of the queue, waiting retries included. What senders hold already is still sent."""
+
+
+def pause(campaign: Campaign) -> Campaign:
+    """Nothing more is sent until `resume`; nothing is lost. Raises `WrongStatus` unless planning, running or paused."""
+    match campaign.status:
+        case "planning" | "running":
+            return msgspec.structs.replace(campaign, status="paused", resume_to=campaign.status)
+        case "paused":
+            return campaign
+        case "cancelled" | "finished":
+            raise WrongStatus(f"The campaign is {campaign.status}: there is nothing left to pause.")
+
+
+def resume(campaign: Campaign) -> Campaign:
+    """Go on where `pause` stopped. Raises `WrongStatus` where the campaign has ended."""
+    match campaign.status:
+        case "paused":
+            return msgspec.structs.replace(campaign, status=campaign.resume_to or "running", resume_to=None)
+        case "planning" | "running":
+            return campaign
+        case "cancelled" | "finished":
+            raise WrongStatus(f"The campaign is {campaign.status}: it cannot be resumed. Send it as a new campaign.")
+
+
+def cancel(campaign: Campaign) -> Campaign:
+    """End it for good; what was not sent never will be. Raises `WrongStatus` where it has finished."""
+    match campaign.status:
+        case "planning" | "running" | "paused":
+            return msgspec.structs.replace(campaign, status="cancelled", resume_to=None)
+        case "cancelled":
+            return campaign
+        case "finished":
+            raise WrongStatus("The campaign is finished: every mail has its outcome, there is nothing left to cancel.")
+
+
+def planned(campaign: Campaign, *, recipients: int, batches: int, duplicates: int, rejected: int) -> Campaign:
+    """The audience was read to its end: a planning campaign runs; a paused or cancelled one stays so and keeps the counts."""
+    counted = msgspec.structs.replace(
+        campaign, planned=recipients, batches=batches, duplicates=duplicates, rejected=rejected
+    )
+    match campaign.status:
+        case "planning":
+            return msgspec.structs.replace(counted, status="running")
+        case "paused":
+            return msgspec.structs.replace(counted, resume_to="running")
+        case "running" | "cancelled" | "finished":
+            return counted
+
+
+def finish(campaign: Campaign, at: float) -> Campaign:
+    """Every recipient is accounted for, at Unix seconds `at`; a cancelled campaign stays cancelled and gets its end."""
+    if campaign.finished_at is not None:
+        return campaign
+    status: schemas.CampaignStatus = "cancelled" if campaign.status == "cancelled" else "finished"
+    return msgspec.structs.replace(campaign, status=status, finished_at=at, resume_to=None)
+
+
+async def all_of(bus: Bus) -> list[Campaign]:
+    """Every campaign the bus knows, the newest first."""
+    entries = await (await bus.bucket(streams.CAMPAIGNS)).entries()
+    found = [schemas.decode_campaign(entry.value) for entry in entries]
+    return sorted(found, key=lambda campaign: (campaign.created_at, campaign.id), reverse=True)
+
+
+async def get(bus: Bus, campaign_id: str) -> Campaign:
+    """Raises `CampaignNotFound`."""
+    entry = await (await bus.bucket(streams.CAMPAIGNS)).get(campaign_id)
+    if entry is None or entry.deleted:
+        raise CampaignNotFound(f"There is no campaign {campaign_id!r}. `jetpost status` lists those there are.")
+    return schemas.decode_campaign(entry.value)
+
+
+async def change(bus: Bus, campaign_id: str, transition: Transition) -> Campaign:
+    """Apply a transition to the newest state, anew whenever someone else was faster; returns what now holds.
+
+    Raises `CampaignNotFound`, what the transition raises, and `RetryLater`.
+    """
+    bucket = await bus.bucket(streams.CAMPAIGNS)
+    while True:
+        entry = await bucket.get(campaign_id)
+        if entry is None or entry.deleted:
+            raise CampaignNotFound(f"There is no campaign {campaign_id!r}. `jetpost status` lists those there are.")
+        before = schemas.decode_campaign(entry.value)
+        after = transition(before)
+        if after == before:
+            return before
+        try:
+            await bucket.update(campaign_id, schemas.encode_campaign(after), entry.revision)
+        except RevisionMismatch:
+            continue
+        return after
+
+
+async def pause_campaign(bus: Bus, campaign_id: str) -> Campaign:
+    """Senders stop taking its mails within a moment; what they hold is finished. Harmless to repeat. Raises as `change`."""
+    return await change(bus, campaign_id, pause)
+
+
+async def resume_campaign(bus: Bus, campaign_id: str) -> Campaign:
+    """Harmless to repeat. Raises as `change`."""
+    return await change(bus, campaign_id, resume)
+
+
+async def cancel_campaign(bus: Bus, campaign_id: str) -> Cancellation:
+    """Cancel, and take its mails out of the queue. Raises as `change`.
+
+    The status changes first, so that nobody queues more or sends what is queued; repeating removes what came in between.
+    """
+    campaign = await change(bus, campaign_id, cancel)
+    due = await bus.purge(streams.MAIL.name, subjects.mail_due_of_campaign(campaign_id))
+    waiting = await bus.purge(streams.MAIL.name, subjects.mail_waiting_of_campaign(campaign_id))
+    return Cancellation(campaign, due + waiting)
