@@ -36,3 +36,8 @@ class RevisionMismatch(BusError):
 
 class ServerTooOld(BusError):
     """This NATS server is too old: Jetpost needs 2.14 or newer."""
+
+
+def describe(error: BaseException) -> str:
+    """What an exception says, or its name where it says nothing."""
+    return str(error) or type(error).__name__

@@ -1,0 +1,247 @@
+"""The bus in memory: for tests of everything that speaks to a bus, yours too. The twin of `nats_bus.NatsBus`.
+
+    bus = MemoryBus(clock)
+    await bus.setup()
+
+Workers of one test share one `MemoryBus`. Time is the clock's: move it, and ack-waits run out and scheduled messages fire.
+`bus.unavailable = True` makes every call raise `BusUnavailable`, as if the server were gone; watches wait until it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+
+from events import streams
+from events.bus import Consumer, ConsumerState, Delivery, Entry, Message, Record, Stored, StreamState
+from events.errors import BusUnavailable, RevisionMismatch, StreamMissing
+from events.memory_stream import MemoryConsumerState, MemoryStream
+from events.streams import ConsumerSpec
+
+_CLOCK_CHECK_SECONDS = 0.01
+"""A call that waits notices within this (real) time that the clock was moved."""
+
+
+class MemoryBus:
+    """Implements `events.bus.Bus`."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self.unavailable = False
+        self._streams: dict[str, MemoryStream] = {}
+        self._buckets: dict[str, MemoryBucket] = {}
+        self._blobs = MemoryBlobs(self)
+        self._change = asyncio.Event()
+
+    async def setup(self) -> None:
+        await self.reach()
+        for stream in streams.STREAMS:
+            self._streams.setdefault(stream.name, MemoryStream(stream))
+        for name in streams.BUCKETS:
+            self._buckets.setdefault(name, MemoryBucket(self))
+        for consumer in (streams.PRODUCER, streams.INGESTER):
+            await self.create_consumer(consumer)
+
+    async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
+        target = await self._stream(stream)
+        stored = [target.publish(message, self.clock()) for message in messages]
+        self.notify()
+        return stored
+
+    async def create_consumer(self, spec: ConsumerSpec) -> None:
+        (await self._stream(spec.stream)).add_consumer(spec)
+
+    async def delete_consumer(self, stream: str, name: str) -> None:
+        (await self._stream(stream)).consumers.pop(name, None)
+
+    async def consumer(self, stream: str, name: str) -> Consumer:
+        await self.consumer_of(stream, name)
+        return MemoryConsumer(self, stream, name)
+
+    async def consumer_of(self, stream: str, name: str) -> MemoryConsumerState:
+        """Raises `StreamMissing` where it does not exist."""
+        found = (await self._stream(stream)).consumers.get(name)
+        if found is None:
+            raise StreamMissing(f"stream {stream} has no consumer {name}")
+        return found
+
+    async def consumer_state(self, stream: str, name: str) -> ConsumerState | None:
+        found = (await self._stream(stream)).consumers.get(name)
+        return None if found is None else found.state()
+
+    async def stream_state(self, stream: str) -> StreamState:
+        return (await self._stream(stream)).state()
+
+    async def count_by_subject(self, stream: str, filter_subject: str) -> Mapping[str, int]:
+        return (await self._stream(stream)).count_by_subject(filter_subject)
+
+    async def read(
+        self, stream: str, filter_subject: str, *, from_sequence: int = 1, follow: bool = False
+    ) -> AsyncIterator[Record]:
+        following = True
+        while following:
+            source = await self._stream(stream)
+            end = source.state().last_sequence
+            for record in source.select(filter_subject, from_sequence):
+                yield record
+            from_sequence = max(from_sequence, end + 1)
+            following = follow
+            if following and source.state().last_sequence == end:
+                await self.wait_for_change(_CLOCK_CHECK_SECONDS)
+
+    async def purge(self, stream: str, filter_subject: str) -> int:
+        return (await self._stream(stream)).purge(filter_subject)
+
+    async def bucket(self, name: str) -> MemoryBucket:
+        await self.reach()
+        found = self._buckets.get(name)
+        if found is None:
+            raise StreamMissing(f"there is no bucket {name}: call setup() first")
+        return found
+
+    async def blobs(self) -> MemoryBlobs:
+        await self.reach()
+        return self._blobs
+
+    async def close(self) -> None:
+        """Nothing to let go of: other workers of the test may go on."""
+
+    async def reach(self) -> None:
+        """Every call goes through here: it gives way to other tasks and fails while the bus is unavailable."""
+        await asyncio.sleep(0)
+        if self.unavailable:
+            raise BusUnavailable("the test made the bus unavailable")
+
+    def notify(self) -> None:
+        """Wake whoever waits for a change."""
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def wait_for_change(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._change.wait()
+
+    async def _stream(self, name: str) -> MemoryStream:
+        await self.reach()
+        found = self._streams.get(name)
+        if found is None:
+            raise StreamMissing(f"there is no stream {name}: call setup() first")
+        found.settle(self.clock())
+        return found
+
+
+class MemoryConsumer:
+    """Implements `events.bus.Consumer`; all that were opened under one name share what it holds."""
+
+    def __init__(self, bus: MemoryBus, stream: str, name: str) -> None:
+        self._bus = bus
+        self._stream = stream
+        self._name = name
+
+    async def _state(self) -> MemoryConsumerState:
+        return await self._bus.consumer_of(self._stream, self._name)
+
+    async def fetch(self, limit: int, max_wait_seconds: float) -> list[Delivery]:
+        deadline = time.monotonic() + max_wait_seconds
+        while True:
+            taken = (await self._state()).take(limit, self._bus.clock())
+            remaining = deadline - time.monotonic()
+            if taken or remaining <= 0:
+                return taken
+            await self._bus.wait_for_change(min(remaining, _CLOCK_CHECK_SECONDS))
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        state = await self._state()
+        for delivery in deliveries:
+            state.ack(delivery.sequence)
+
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        state = await self._state()
+        for delivery in deliveries:
+            state.set_deadline(delivery.sequence, self._bus.clock())
+        self._bus.notify()
+
+    async def extend(self, deliveries: Sequence[Delivery]) -> None:
+        state = await self._state()
+        for delivery in deliveries:
+            state.set_deadline(delivery.sequence, self._bus.clock() + state.spec.ack_wait_seconds)
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class MemoryBucket:
+    """Implements `events.bus.Bucket`."""
+
+    def __init__(self, bus: MemoryBus) -> None:
+        self._bus = bus
+        self._newest: dict[str, Entry] = {}
+        self._revision = 0
+
+    async def get(self, key: str) -> Entry | None:
+        await self._bus.reach()
+        entry = self._newest.get(key)
+        return None if entry is None or entry.deleted else entry
+
+    async def put(self, key: str, value: bytes) -> int:
+        await self._bus.reach()
+        return self._write(key, value, deleted=False)
+
+    async def update(self, key: str, value: bytes, revision: int) -> int:
+        entry = await self.get(key)
+        if revision != (0 if entry is None else entry.revision):
+            raise RevisionMismatch(f"{key} is not at revision {revision} any more")
+        return self._write(key, value, deleted=False)
+
+    async def delete(self, key: str) -> None:
+        await self._bus.reach()
+        self._write(key, b"", deleted=True)
+
+    async def entries(self) -> list[Entry]:
+        await self._bus.reach()
+        return [entry for entry in self._newest.values() if not entry.deleted]
+
+    async def watch(self) -> AsyncIterator[Entry | None]:
+        seen = self._revision
+        for entry in await self.entries():
+            yield entry
+        yield None
+        while True:
+            for entry in [] if self._bus.unavailable else self._newer_than(seen):
+                seen = entry.revision
+                yield entry
+            await self._bus.wait_for_change(_CLOCK_CHECK_SECONDS)
+
+    def _newer_than(self, revision: int) -> list[Entry]:
+        newer = (entry for entry in self._newest.values() if entry.revision > revision)
+        return sorted(newer, key=lambda entry: entry.revision)
+
+    def _write(self, key: str, value: bytes, *, deleted: bool) -> int:
+        self._revision += 1
+        self._newest[key] = Entry(key, value, self._revision, deleted)
+        self._bus.notify()
+        return self._revision
+
+
+class MemoryBlobs:
+    """Implements `events.bus.Blobs`."""
+
+    def __init__(self, bus: MemoryBus) -> None:
+        self._bus = bus
+        self._data: dict[str, bytes] = {}
+
+    async def put(self, name: str, data: bytes) -> None:
+        await self._bus.reach()
+        self._data[name] = data
+
+    async def get(self, name: str) -> bytes:
+        """Raises `KeyError` where there is none."""
+        await self._bus.reach()
+        return self._data[name]
+
+    async def delete(self, name: str) -> None:
+        await self._bus.reach()
+        self._data.pop(name, None)
