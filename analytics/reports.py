@@ -1,0 +1,300 @@
+"""The questions that people ask about campaigns, answered from ClickHouse.
+
+Everything counts from facts alone, so an answer is as old as the ingester's lag. Times are Unix seconds, rates are per
+second, and a provider is a mailbox provider. Every method may raise `errors.ClickHouseUnavailable`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from analytics import histogram, ledgers
+from analytics.clickhouse.client import Store
+from events.ledger import Ledger
+
+RATE_WINDOW_SECONDS: Final = 10
+"""What "now" means in the rate of a campaign."""
+
+LATENCY_STEP_SECONDS: Final = 10
+"""The finest step of latency over time."""
+
+
+class CampaignSummary(msgspec.Struct, frozen=True, kw_only=True):
+    campaign: str
+    name: str
+    pool: str
+    status: str
+    """`planning`, `running`, `finished` or `cancelled`; that a campaign is paused is not a fact, only the bucket knows."""
+    started_at: float | None
+    finished_at: float | None
+    duplicates: int
+    rejected: int
+    batches_planned: int
+    batches_queued: int
+    """Batches whose mails are all in the queue."""
+    rate: float
+    """Outcomes per second over the last `RATE_WINDOW_SECONDS`."""
+    ledger: Ledger
+
+
+class RatePoint(msgspec.Struct, frozen=True):
+    """Outcomes within one step, as counts; divide by the step for a rate."""
+
+    at: float
+    """When the step begins."""
+    accepted: int
+    deferred: int
+    bounced: int
+    failed: int
+    in_doubt: int
+
+
+class LatencyBucket(msgspec.Struct, frozen=True):
+    up_to_seconds: float
+    count: int
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """From queued to accepted, seconds; quantiles are within 5 % (histogram buckets), 0 where nothing was accepted."""
+
+    count: int
+    p50: float
+    p99: float
+    p999: float
+    buckets: list[LatencyBucket]
+    """Doubling bounds, ascending, without gaps from the first to the last that holds anything."""
+
+
+class LatencyPoint(msgspec.Struct, frozen=True):
+    at: float
+    count: int
+    p50: float
+    p99: float
+
+
+class ProviderRow(msgspec.Struct, frozen=True):
+    provider: str
+    accepted: int
+    deferred: int
+    """Attempts, not mails: one mail may be deferred several times."""
+    bounced: int
+    failed: int
+    in_doubt: int
+    p50: float
+    p99: float
+
+
+class FailureRow(msgspec.Struct, frozen=True):
+    outcome: str
+    """`deferred`, `bounced`, `failed`, `suppressed` or `in_doubt`."""
+    failure_class: str
+    code: int
+    enhanced: str
+    reply: str
+    """With ids, addresses and numbers replaced (`analytics.replies`)."""
+    count: int
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    mails: int
+    raw_bytes: int
+    queued_bytes: int
+    ratio: float
+    """Raw by queued; 0 before the first batch is queued."""
+
+
+class FirstAttempts(msgspec.Struct, frozen=True):
+    """Outcomes of attempt 1, whatever they were."""
+
+    count: int
+    first_at: float | None
+    last_at: float | None
+
+
+class EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    sequence: int
+    at: float
+    campaign: str
+    type: str
+    mail_id: str
+    attempt: int
+    recipient: str
+    pool: str
+    provider: str
+    failure_class: str
+    code: int
+    enhanced: str
+    reply: str
+    latency_seconds: float
+    retry_at: float | None
+
+
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What `Reports.events` shows; empty means any."""
+
+    campaign: str = ""
+    types: tuple[str, ...] = ()
+    mail_id: str = ""
+    recipient: str = ""
+    provider: str = ""
+    failure_class: str = ""
+    since: float = 0
+    until: float | None = None
+    before_sequence: int | None = None
+    """For paging: the smallest sequence seen so far."""
+    after_sequence: int = 0
+    """For following: the largest sequence seen so far."""
+
+
+class Reports:
+    """One per user of the store: calls of one `Store` wait for each other."""
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def overview(self) -> list[CampaignSummary]:
+        """Every campaign that has facts, the newest first."""
+        now = self._clock()
+        rows = await self._store.query("campaigns")
+        rates = dict(await self._store.query("recent_outcomes", since=int(now) - RATE_WINDOW_SECONDS, until=int(now)))
+        counts = await self._ledgers([str(row[0]) for row in rows])
+        return [_summary(row, counts[row[0]], rates.get(row[0], 0)) for row in rows]
+
+    async def ledger(self, campaign: str) -> Ledger:
+        """From rollups: cheap enough to ask every second."""
+        return (await self._ledgers([campaign]))[campaign]
+
+    async def exact_ledger(self, campaign: str) -> Ledger:
+        """Recipient by recipient from the raw table: the state of a mail is that of its highest attempt.
+
+        A known outcome beats an `in_doubt` of the same attempt. Costs about a second per 10M recipients.
+        """
+        plans = await self._store.query("plans", campaigns=[campaign])
+        states = dict(await self._store.query("exact_states", campaign=campaign))
+        return ledgers.from_states(ledgers.plan_of(campaign, plans), states)
+
+    async def rate(self, campaign: str | None, since: float, step_seconds: int) -> list[RatePoint]:
+        """Outcomes per step from `since` on, ascending, a point for every step up to now; None: of all campaigns."""
+        first = int(since) // step_seconds * step_seconds
+        rows = await self._store.query("rate", campaign=campaign or "", since=first, step=step_seconds)
+        found = {int(row[0]): RatePoint(float(row[0]), *row[1:]) for row in rows}
+        steps = range(first, int(self._clock()) + 1, step_seconds)
+        return [found.get(at, RatePoint(float(at), 0, 0, 0, 0, 0)) for at in steps]
+
+    async def latency(self, campaign: str) -> Latency:
+        rows = await self._store.query("latency", campaign=campaign)
+        counts: histogram.Counts = dict(rows)
+        return Latency(
+            count=sum(counts.values()),
+            p50=histogram.quantile(counts, 0.5),
+            p99=histogram.quantile(counts, 0.99),
+            p999=histogram.quantile(counts, 0.999),
+            buckets=[LatencyBucket(*bucket) for bucket in histogram.doubling(counts)],
+        )
+
+    async def latency_over_time(self, campaign: str, step_seconds: int = LATENCY_STEP_SECONDS) -> list[LatencyPoint]:
+        """Ascending; steps in which nothing was accepted are left out. Steps are multiples of `LATENCY_STEP_SECONDS`."""
+        step = max(LATENCY_STEP_SECONDS, step_seconds // LATENCY_STEP_SECONDS * LATENCY_STEP_SECONDS)
+        rows = await self._store.query("latency_over_time", campaign=campaign, step=step)
+        return [
+            LatencyPoint(
+                float(at), sum(counts.values()), histogram.quantile(counts, 0.5), histogram.quantile(counts, 0.99)
+            )
+            for at, counts in _grouped(rows).items()
+        ]
+
+    async def providers(self, campaign: str) -> list[ProviderRow]:
+        """By name; providers without any outcome are left out."""
+        rows = await self._store.query("providers", campaign=campaign)
+        counts = _grouped(await self._store.query("provider_latency", campaign=campaign))
+        return [
+            ProviderRow(
+                *row,
+                p50=histogram.quantile(counts.get(row[0], {}), 0.5),
+                p99=histogram.quantile(counts.get(row[0], {}), 0.99),
+            )
+            for row in rows
+        ]
+
+    async def failures(self, campaign: str, limit: int = 50) -> list[FailureRow]:
+        """The most frequent ways of not being accepted, by attempts."""
+        return [FailureRow(*row) for row in await self._store.query("failures", campaign=campaign, limit=limit)]
+
+    async def sizes(self, campaign: str) -> Sizes:
+        ((mails, raw_bytes, queued_bytes),) = await self._store.query("sizes", campaign=campaign)
+        return Sizes(mails, raw_bytes, queued_bytes, raw_bytes / queued_bytes if queued_bytes else 0.0)
+
+    async def first_attempts(self, campaign: str) -> FirstAttempts:
+        ((count, first_at, last_at),) = await self._store.query("first_attempts", campaign=campaign)
+        return FirstAttempts(count, first_at, last_at) if count else FirstAttempts(0, None, None)
+
+    async def events(self, wanted: EventFilter, limit: int = 100) -> list[EventRow]:
+        """The newest `limit` mail events that match, the newest first (by their place in the stream)."""
+        rows = await self._store.query("events", limit=limit, **_parameters(wanted))
+        return [_event(row) for row in rows]
+
+    async def _ledgers(self, campaigns: list[str]) -> dict[str, Ledger]:
+        plans = await self._store.query("plans", campaigns=campaigns)
+        counts = await self._store.query("outcome_counts", campaigns=campaigns)
+        contested = await self._store.query("contested_counts", campaigns=campaigns)
+        states = await self._store.query("contested_states", campaigns=campaigns) if contested else []
+        return {
+            campaign: ledgers.from_counts(
+                ledgers.plan_of(campaign, plans),
+                ledgers.counts_of(campaign, counts),
+                ledgers.counts_of(campaign, contested),
+                {row[1]: row[2] for row in states if row[0] == campaign},
+            )
+            for campaign in campaigns
+        }
+
+
+def _summary(row: Sequence[Any], ledger: Ledger, recent: int) -> CampaignSummary:
+    return CampaignSummary(
+        campaign=row[0],
+        name=row[1],
+        pool=row[2],
+        status=row[3],
+        started_at=row[4],
+        finished_at=row[5],
+        duplicates=row[6],
+        rejected=row[7],
+        batches_planned=row[8],
+        batches_queued=row[9],
+        rate=recent / RATE_WINDOW_SECONDS,
+        ledger=ledger,
+    )
+
+
+def _grouped(rows: Sequence[Sequence[Any]]) -> dict[Any, histogram.Counts]:
+    """(key, bucket, count) rows as one histogram per key, in the order of the rows."""
+    grouped: dict[Any, histogram.Counts] = {}
+    for key, bucket, count in rows:
+        grouped.setdefault(key, {})[bucket] = count
+    return grouped
+
+
+def _parameters(wanted: EventFilter) -> dict[str, Any]:
+    until = datetime.max.replace(tzinfo=UTC).timestamp() if wanted.until is None else wanted.until
+    return {
+        "campaign": wanted.campaign,
+        "types": list(wanted.types),
+        "mail_id": wanted.mail_id,
+        "recipient": wanted.recipient,
+        "provider": wanted.provider,
+        "failure_class": wanted.failure_class,
+        "since": wanted.since,
+        "until": until,
+        "before": wanted.before_sequence or 2**63,
+        "after": wanted.after_sequence,
+    }
+
+
+def _event(row: Sequence[Any]) -> EventRow:
+    return msgspec.convert(dict(zip(EventRow.__struct_fields__, row, strict=True)), EventRow)
