@@ -6,7 +6,8 @@ BusError
 │   └── StreamFull          the server refuses to store more
 ├── StreamMissing       the streams are not set up, or not as this release needs them
 ├── RevisionMismatch    someone else changed the value first
-└── ServerTooOld        the server lacks what Jetpost needs
+├── ServerTooOld        the server lacks what Jetpost needs
+└── EmbeddedServerFailed    our own nats-server does not start
 """
 
 
@@ -36,6 +37,10 @@ class RevisionMismatch(BusError):
 
 class ServerTooOld(BusError):
     """This NATS server is too old: Jetpost needs 2.14 or newer."""
+
+
+class EmbeddedServerFailed(BusError):
+    """The embedded nats-server does not start or ended unexpectedly; its log says why."""
 
 
 def describe(error: BaseException) -> str:

