@@ -1,0 +1,1 @@
+"""Drivers hand mails to the next server: one module each, behind the seam in `base`."""

@@ -1,0 +1,83 @@
+"""The sender's settings. Units stand in the names; each field says why its default is what it is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Relay(msgspec.Struct, frozen=True, kw_only=True):
+    """The server that a pool's mails are handed to, and how."""
+
+    host: str = "127.0.0.1"
+    """Name or address. The default is a relay on the same machine, where most installations begin."""
+    port: int = 25
+    """25 between servers; 587 with `starttls` and 465 with `implicit` for submission (RFC 6409, RFC 8314)."""
+    tls: Literal["none", "starttls", "implicit"] = "none"
+    """`starttls` refuses to go on without TLS. None by default, because a relay on the same machine needs none."""
+    username: str = ""
+    """For AUTH; empty: no authentication."""
+    password: str = ""
+    """For AUTH. Secret: never logged."""
+    ca_file: str = ""
+    """PEM file with the authorities to trust; empty: those of the system."""
+    verify: bool = True
+    """Check the server's certificate and name. Turn off only against a server of your own without a certificate."""
+    helo_name: str = ""
+    """The name for EHLO; empty: this machine's. Give the name that the sending address resolves to (RFC 5321 §4.1.4)."""
+    connect_timeout_seconds: float = 10.0
+    """For connecting, TLS, greeting, EHLO and AUTH, each. Nothing is claimed meanwhile, so failing early costs nothing."""
+    command_timeout_seconds: float = 20.0
+    """For a reply to MAIL, RCPT or DATA. RFC 5321 §4.5.3.2 allows minutes; a relay that needs them is better left alone,
+    and together with `data_timeout_seconds` this must stay below the ack-wait of 60 s."""
+    data_timeout_seconds: float = 30.0
+    """For the reply to the final dot. Too short makes doubts (RFC 1047); with `command_timeout_seconds` below the ack-wait."""
+    max_connections: int = 20
+    """Sessions at a time in one sender process. Enough for 10,000 mails/s at 16 per pipeline and 30 ms a turn."""
+    mails_per_connection: int = 1_000
+    """After this many a session is closed and a new one made; many servers end a session by themselves, at 100 to 1,000."""
+    pipelining: bool = True
+    """Use PIPELINING (RFC 2920) where the server offers it."""
+    pipeline_depth: int = 16
+    """Mails in one turn of a session. What a dying process leaves in doubt is at most this, times the sessions."""
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """When a mail that failed is tried again (docs/decisions/0004-classes-of-failure.md)."""
+
+    limit: int = 3
+    """Retries after the first try; then the mail is given up to the DLQ. Tries that were throttled do not count."""
+    transient_base_seconds: float = 60.0
+    """Upper end of the first random wait after a transient failure; doubles each time. Greylisting asks for 1 to 15 minutes."""
+    transient_max_seconds: float = 7_200.0
+    """The random wait never has a higher upper end."""
+    soft_interval_seconds: float = 3_600.0
+    """Wait after a soft bounce. Mailboxes are emptied by people: sooner is of no use."""
+    throttled_base_seconds: float = 30.0
+    """Shortest wait after the provider said to slow down; the longest is twice that, so that mails do not come back at once."""
+    throttled_max_seconds: float = 86_400.0
+    """A mail that has been throttled for this long since it was queued is given up, even without a deadline."""
+    hint_max_seconds: float = 14_400.0
+    """A server's own `try again in` is believed up to this."""
+
+
+class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a sender works."""
+
+    pools: dict[str, Relay] = msgspec.field(default_factory=lambda: {"default": Relay()})
+    """The pools that this sender serves, each with its relay."""
+    retry: RetryPolicy = RetryPolicy()
+    """When failed mails are tried again."""
+    fetch_mails: int = 250
+    """Mails in one fetch from a lane. Larger saves little; smaller costs the server a request each."""
+    prefetch_mails: int = 500
+    """Mails that wait in this process per lane, unclaimed. If it dies they come again after the ack-wait, and are not in doubt."""
+    lane_share: float = 0.5
+    """The share of a pool's sessions that one lane may hold while others have work, so that a slow provider leaves room."""
+    record_backlog_mails: int = 2_000
+    """Outcomes that may wait for NATS before sessions stop taking mails. Bounds memory while NATS is away."""
+    fetch_wait_seconds: float = 5.0
+    """How long one fetch from an empty lane waits at the server."""
+    stop_seconds: float = 50.0
+    """How long a stopping sender waits for outcomes of what it claimed; below a minute, which orchestrators grant."""
