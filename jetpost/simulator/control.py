@@ -1,0 +1,54 @@
+"""The control port: a client sends one line, gets one JSON document, and the connection closes.
+
+| line | answer |
+|---|---|
+| `counters` | `SimulatorStats` without the exact count: costs nothing |
+| `stats` | `SimulatorStats`: looks at every accepted id |
+| `duplicates` | the ids accepted more than once, and how often |
+| `stop` | `{}`, and the simulator stops |
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from jetpost.simulator import counts, stats
+from jetpost.simulator.stats import SimulatorStats
+
+_TIMEOUT_SECONDS = 10
+
+
+class Control:
+    def __init__(self, counters: Callable[[], SimulatorStats], stop: asyncio.Event) -> None:
+        self._counters = counters
+        self._stop = stop
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answers one client."""
+        try:
+            line = await asyncio.wait_for(reader.readline(), _TIMEOUT_SECONDS)
+            writer.write(await self._answer(line.strip().decode("ascii", "replace")) + b"\n")
+            await writer.drain()
+        except (OSError, TimeoutError, ValueError):
+            pass  # a client that went away, said nothing, or sent an endless line
+        finally:
+            writer.close()
+
+    async def _answer(self, command: str) -> bytes:
+        match command:
+            case "counters":
+                answer: object = self._counters()
+            case "stats":
+                answer = await asyncio.to_thread(stats.exact, self._counters())
+            case "duplicates":
+                answer = await asyncio.to_thread(counts.duplicates, Path(self._counters().accepted_file))
+            case "stop":
+                self._stop.set()
+                answer = {}
+            case _:
+                answer = {"error": "say counters, stats, duplicates or stop"}
+        return msgspec.json.encode(answer)

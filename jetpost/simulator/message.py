@@ -1,0 +1,75 @@
+"""Finding the end of a message, and its mail id, in a stream of bytes, without ever splitting it into lines."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_END: Final = b"\r\n.\r\n"
+_DOT_LINE: Final = b".\r\n"
+_HEADER: Final = b"\nMessage-ID: <"
+_ID_LENGTH: Final = 16
+_ID: Final = re.compile(rb"[a-z2-7]{16}\.")
+_ANY_HEADER: Final = re.compile(rb"^message-id:\s*<([a-z2-7]{16})\.", re.IGNORECASE | re.MULTILINE)
+_MAX_HEADERS: Final = 65_536
+
+
+class MessageReader:
+    """Takes the bytes after 354 up to the line that holds a single dot (RFC 5321 §4.5.2)."""
+
+    __slots__ = ("_head", "_tail", "mail_id", "size")
+
+    size: int
+    """Bytes of the message so far; at its end without the dot line."""
+    mail_id: bytes
+    """The id from `Message-ID: <mail_id.campaign@domain>`, known at the end; empty where there is none."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """A new message starts with the next byte."""
+        self.size = 0
+        self.mail_id = b""
+        self._head = b""
+        self._tail = b"\r\n"
+
+    def feed(self, data: bytes, start: int) -> int:
+        """Where in `data` what follows the message starts; -1 where the message goes on beyond `data`."""
+        if self.size:
+            return self._feed_more(data[start:], start)
+        if data.startswith(_DOT_LINE, start):
+            return start + len(_DOT_LINE)
+        end = data.find(_END, start)
+        if end < 0:
+            return self._feed_more(data[start:], start)
+        self.size = end + 2 - start
+        self.mail_id = _mail_id(data, start, end)
+        return end + len(_END)
+
+    def _feed_more(self, chunk: bytes, start: int) -> int:
+        """The slow path: the message is spread over several reads. Keeps the headers and the last four bytes."""
+        if len(self._head) < _MAX_HEADERS:
+            self._head += chunk[:_MAX_HEADERS]
+        joined = self._tail + chunk
+        end = joined.find(_END)
+        if end < 0:
+            self._tail = joined[-4:]
+            self.size += len(chunk)
+            return -1
+        taken = end + len(_END) - len(self._tail)
+        self.size += taken - len(_DOT_LINE)
+        self.mail_id = _mail_id(self._head, 0, len(self._head))
+        return start + taken
+
+
+def _mail_id(data: bytes, start: int, end: int) -> bytes:
+    """The first Message-ID header wins; ours is written in one way, for which there is a short cut."""
+    found = data.find(_HEADER, start, end)
+    if found >= 0:
+        begin = found + len(_HEADER)
+        if _ID.match(data, begin, end):
+            return data[begin : begin + _ID_LENGTH]
+    headers_end = data.find(b"\r\n\r\n", start, end)
+    match = _ANY_HEADER.search(data, start, headers_end if headers_end >= 0 else min(end, start + _MAX_HEADERS))
+    return match[1] if match else b""

@@ -1,0 +1,33 @@
+"""What all connections of one simulator share: settings, counts, chance, and the memory of earlier tries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from jetpost.simulator.behaviours import Behaviour
+from jetpost.simulator.counts import Counts
+from jetpost.simulator.settings import SimulatorSettings
+
+
+class World:
+    def __init__(self, settings: SimulatorSettings, counts: Counts, clock: Callable[[], float]) -> None:
+        self.settings = settings
+        self.counts = counts
+        self._clock = clock
+        self._random = Random(settings.faults.seed)  # noqa: S311 - chance, not secrets
+        self._tries: dict[tuple[Behaviour, bytes], tuple[int, float]] = {}
+
+    def count_try(self, behaviour: Behaviour, recipient: bytes) -> tuple[int, float]:
+        """Notes a try of a tagged recipient; returns how many came before, and the seconds since the first."""
+        now = self._clock()
+        earlier, first = self._tries.get((behaviour, recipient), (0, now))
+        self._tries[behaviour, recipient] = (earlier + 1, first)
+        return earlier, now - first
+
+    def strikes(self, fault: str, probability: float) -> bool:
+        """Whether a fault happens now; counted if so."""
+        struck = probability > 0 and self._random.random() < probability
+        if struck:
+            self.counts.faults[fault] += 1
+        return struck
