@@ -1,0 +1,25 @@
+-- What happened to campaigns and batches, one row per fact. A fact that was stated twice counts once: read with FINAL.
+CREATE TABLE IF NOT EXISTS campaign_facts ${on_cluster}
+(
+    sequence UInt64,
+    campaign String,
+    type LowCardinality(String),
+    at DateTime64(3, 'UTC'),
+    batch UInt32 COMMENT '0 where the fact is about the whole campaign',
+    name String,
+    pool LowCardinality(String),
+    status LowCardinality(String),
+    planned UInt64,
+    batches UInt32,
+    duplicates UInt64,
+    rejected UInt64,
+    queued UInt64,
+    failed UInt64,
+    suppressed UInt64,
+    cancelled UInt64,
+    raw_bytes UInt64,
+    queued_bytes UInt64
+)
+ENGINE = ${ReplacingMergeTree(sequence)}
+ORDER BY (campaign, type, batch)
+SETTINGS ${deduplication};

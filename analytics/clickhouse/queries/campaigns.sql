@@ -1,0 +1,19 @@
+-- Every campaign that has facts, the newest first.
+SELECT
+    campaign,
+    anyIf(name, type = 'campaign_started'),
+    anyIf(pool, type = 'campaign_started'),
+    multiIf(
+        countIf(type = 'campaign_closed') > 0, anyIf(status, type = 'campaign_closed'),
+        countIf(type = 'campaign_planned') > 0, 'running',
+        'planning'
+    ),
+    if(countIf(type = 'campaign_started') > 0, toFloat64(minIf(at, type = 'campaign_started')), NULL) AS started_at,
+    if(countIf(type = 'campaign_closed') > 0, toFloat64(maxIf(at, type = 'campaign_closed')), NULL),
+    sumIf(duplicates, type = 'campaign_planned'),
+    sumIf(rejected, type = 'campaign_planned'),
+    countIf(type = 'batch_planned'),
+    countIf(type = 'batch_queued')
+FROM campaign_facts FINAL
+GROUP BY campaign
+ORDER BY min(at) DESC
