@@ -32,7 +32,7 @@ class MemoryBus:
         self.unavailable = False
         self._streams: dict[str, MemoryStream] = {}
         self._buckets: dict[str, MemoryBucket] = {}
-        self._blobs = MemoryBlobs(self)
+        self._blobs: MemoryBlobs | None = None
         self._change = asyncio.Event()
 
     async def setup(self) -> None:
@@ -41,7 +41,8 @@ class MemoryBus:
             self._streams.setdefault(stream.name, MemoryStream(stream))
         for name in streams.BUCKETS:
             self._buckets.setdefault(name, MemoryBucket(self))
-        for consumer in (streams.PRODUCER, streams.INGESTER):
+        self._blobs = self._blobs or MemoryBlobs(self)
+        for consumer in streams.CONSUMERS:
             await self.create_consumer(consumer)
 
     async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
@@ -103,6 +104,8 @@ class MemoryBus:
 
     async def blobs(self) -> MemoryBlobs:
         await self.reach()
+        if self._blobs is None:
+            raise StreamMissing("there is no store for blobs: call setup() first")
         return self._blobs
 
     async def close(self) -> None:

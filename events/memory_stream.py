@@ -42,6 +42,7 @@ class MemoryStream:
         self._last_sequence = 0
         self._ids: dict[str, tuple[int, float]] = {}
         self._schedule: list[tuple[float, int, str]] = []
+        self._scheduled: dict[str, int] = {}
 
     def publish(self, message: Message, now: float) -> Stored:
         """Store a message, unless its id was stored within the deduplication window."""
@@ -53,6 +54,9 @@ class MemoryStream:
         if message.id:
             self._ids[message.id] = (sequence, now)
         if message.due_at is not None:
+            # A schedule takes the place of an earlier one under the same subject (ADR-51).
+            self.messages.pop(self._scheduled.get(message.subject, 0), None)
+            self._scheduled[message.subject] = sequence
             heapq.heappush(self._schedule, (message.due_at, sequence, message.target))
         return Stored(sequence, duplicate=False)
 
@@ -62,7 +66,7 @@ class MemoryStream:
                 raise ValueError(f"{subject} is no subject of stream {self.spec.name}")
         if message.due_at is not None and not (self.spec.schedules and message.target):
             raise ValueError(
-                f"a message of stream {self.spec.name} may have a due time only with a target and schedules"
+                f"a message of {self.spec.name} may have a due time only with a target, where the stream allows it"
             )
 
     def _append(self, subject: str, payload: bytes, message_id: str, now: float) -> int:
@@ -79,6 +83,7 @@ class MemoryStream:
             _, sequence, target = heapq.heappop(self._schedule)
             waiting = self.messages.pop(sequence, None)
             if waiting is not None:
+                del self._scheduled[waiting.subject]
                 self._append(target, waiting.payload, "", now)
         for sequence in list(self._outdated(now)):
             del self.messages[sequence]

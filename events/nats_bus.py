@@ -85,7 +85,7 @@ class NatsBus:
             for bucket in streams.BUCKETS:
                 await self._js.create_key_value(bucket=bucket, history=1, replicas=self._settings.replicas)
             await self._js.create_object_store(bucket=streams.BLOBS, replicas=self._settings.replicas)
-        for consumer in (streams.PRODUCER, streams.INGESTER):
+        for consumer in streams.CONSUMERS:
             await self.create_consumer(consumer)
 
     async def _ensure(self, kind: str, name: str, config: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ class NatsBus:
         return stored
 
     async def _publish_batch(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
-        if len(messages) > 1 and not any(message.due_at for message in messages):
+        if len(messages) > 1:
             last = await self._publish_atomically(messages)
             if last is not None:
                 return [Stored(last - len(messages) + n, False) for n in range(1, len(messages) + 1)]

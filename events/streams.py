@@ -109,6 +109,16 @@ INGESTER: Final = ConsumerSpec(
     filter_subject=subjects.EVENTS,
     max_ack_pending=500_000,
 )
+WAITING: Final = ConsumerSpec(
+    stream="MAIL",
+    name="waiting",
+    filter_subject=subjects.MAIL_WAITING,
+)
+"""Counts the retries that wait for their time, and is never fetched from: its `ConsumerState.waiting` costs the server the
+same whatever the number, and follows what is scheduled, fires and is purged. `count_by_subject` would list every one."""
+
+CONSUMERS: Final = (PRODUCER, INGESTER, WAITING)
+"""The consumers that exist as long as the streams do; those of the lanes come and go with their campaigns."""
 
 
 def lane(campaign: str, pool: str, provider: str) -> ConsumerSpec:
