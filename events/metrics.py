@@ -26,6 +26,11 @@ SMTP_TRANSACTION_SECONDS = Histogram(
     ["pool"],
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
+SENDER_ERRORS = Counter(
+    "sender_errors",
+    "Failures that a sender survived by trying again, by the step that failed (watch, feed, extend, connect, send, record)",
+    ["step"],
+)
 SMTP_CONNECTIONS = Gauge("smtp_connections", "Open SMTP connections", ["pool"])
 MAILS_QUEUED = Counter("mails_queued", "Mails rendered and stored in the queue", ["campaign"])
 MAILS_UNRENDERABLE = Counter("mails_unrenderable", "Recipients whose mail could not be rendered", ["campaign"])

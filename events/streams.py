@@ -72,6 +72,13 @@ CLAIMS: Final = StreamSpec(
     max_age_seconds=DEDUPLICATION_SECONDS,
     description="Attempts about to be made; the duplicate check is the claim",
 )
+JOURNAL: Final = StreamSpec(
+    name="JOURNAL",
+    subjects=(subjects.JOURNAL,),
+    retention="limits",
+    max_age_seconds=30 * _DAY,
+    description="What was claimed, many attempts a message: evidence for when the server has forgotten a claim",
+)
 EVENTS: Final = StreamSpec(
     name="EVENTS",
     subjects=(subjects.EVENTS,),
@@ -86,7 +93,7 @@ DLQ: Final = StreamSpec(
     max_age_seconds=30 * _DAY,
     description="Mails that were given up, with their history",
 )
-STREAMS: Final = (BATCHES, MAIL, CLAIMS, EVENTS, DLQ)
+STREAMS: Final = (BATCHES, MAIL, CLAIMS, JOURNAL, EVENTS, DLQ)
 
 CAMPAIGNS: Final = "campaigns"
 PROGRESS: Final = "progress"

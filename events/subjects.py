@@ -4,6 +4,7 @@ batches.<campaign>                                    a batch waiting for a prod
 mail.send.<pool>.<provider>.<campaign>                a mail due now
 mail.retry.<campaign>.<pool>.<provider>.<class>.<id>  a mail waiting for its scheduled retry, one subject each
 claims                                                an attempt about to be made
+journal.<campaign>                                    attempts that were claimed, many to a message
 events.<type>.<campaign>                              a fact
 dlq.<campaign>.<provider>.<class>                     a mail that was given up
 """
@@ -14,6 +15,7 @@ BATCHES = "batches.>"
 MAIL_DUE = "mail.send.>"
 MAIL_WAITING = "mail.retry.>"
 CLAIMS = "claims"
+JOURNAL = "journal.>"
 EVENTS = "events.>"
 DLQ = "dlq.>"
 
@@ -38,6 +40,10 @@ def mail_waiting(campaign: str, pool: str, provider: str, failure_class: str, ma
 def mail_waiting_of_campaign(campaign: str) -> str:
     """A filter: every waiting retry of a campaign."""
     return f"mail.retry.{campaign}.>"
+
+
+def journal(campaign: str) -> str:
+    return f"journal.{campaign}"
 
 
 def event(kind: str, campaign: str) -> str:

@@ -1,0 +1,39 @@
+"""Whether a campaign's mails may be sent now. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias, assert_never
+
+from events.schemas import Campaign
+
+
+class Send(NamedTuple):
+    """Go on."""
+
+
+class Expire(NamedTuple):
+    """The deadline has passed: state it and send nothing."""
+
+
+class Hold(NamedTuple):
+    """Paused: keep what is held, take nothing more."""
+
+
+class Drop(NamedTuple):
+    """Cancelled: acknowledge without sending; the closing of the campaign states the number."""
+
+
+Admission: TypeAlias = Send | Expire | Hold | Drop
+
+
+def decide(campaign: Campaign, now: float) -> Admission:
+    """A finished campaign that still has a mail due (one replayed by hand) is sent like a running one."""
+    match campaign.status:
+        case "cancelled":
+            return Drop()
+        case "paused":
+            return Hold()
+        case "planning" | "running" | "finished":
+            return Expire() if campaign.deadline is not None and now >= campaign.deadline else Send()
+        case _:
+            assert_never(campaign.status)
