@@ -1,0 +1,46 @@
+"""What can go wrong on the way from a campaign file to queued mails.
+
+ProducerError
+├── AudienceUnreadable      the file cannot be read, or not to its end
+├── AudienceEmpty           it holds nobody that mail could be sent to
+├── AudienceChanged         it is not the file that the launch began with
+├── CampaignChanged         the campaign file or a template is not what the launch began with
+├── CampaignExists          a campaign of this id is planned already
+├── CampaignInterrupted     the same campaign was begun under another id
+└── LaunchedElsewhere       another process is launching this campaign
+"""
+
+
+class ProducerError(Exception):
+    """A campaign cannot be launched; the message says why and what to do."""
+
+
+class AudienceUnreadable(ProducerError):
+    """The audience cannot be read. Check the path, the format and the encoding, or export the file again."""
+
+
+class AudienceEmpty(ProducerError):
+    """The audience holds nobody that mail could be sent to. Look at the rejects file."""
+
+
+class AudienceChanged(ProducerError):
+    """The audience is not the file that this launch began with. Put that file back, or cancel the campaign."""
+
+
+class CampaignChanged(ProducerError):
+    """The campaign is not what this launch began with. Put the files back, or cancel the campaign."""
+
+
+class CampaignExists(ProducerError):
+    """A campaign of this id is planned already. Give the new one an id of its own."""
+
+
+class CampaignInterrupted(ProducerError):
+    """A campaign of this name and audience was begun under another id and not planned to its end.
+
+    Set that `id` in the campaign file to go on with it, or cancel it: under a new id the same people would be planned again.
+    """
+
+
+class LaunchedElsewhere(ProducerError):
+    """Another process is launching this campaign. Let it finish, or stop it first."""
