@@ -1,0 +1,5 @@
+"""`python -m jetpost` is `jetpost`."""
+
+from jetpost.cli import main
+
+main()

@@ -1,0 +1,183 @@
+"""Commands about campaigns that were sent: status, pause, resume, cancel, report."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+
+from events import campaigns, providers, streams
+from events.bus import Bus
+from events.ledger import Ledger
+from events.schemas import Campaign
+from jetpost.cli.state import Fault, bus, get_json, out, run
+from jetpost.display import COLOURS, duration, ledger_bar, ledger_table, size
+
+_Id = Annotated[str, typer.Argument(help="The campaign's id.", show_default=False)]
+_MOVING = ("planning", "running", "paused")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for name, command in (
+        ("status", _status),
+        ("report", _report),
+        ("pause", _pause),
+        ("resume", _resume),
+        ("cancel", _cancel),
+    ):
+        app.command(name, rich_help_panel="Campaigns")(command)
+
+
+def _status(
+    campaign: Annotated[str | None, typer.Argument(help="Only this campaign.", show_default=False)] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep showing, until Ctrl-C.")] = False,
+) -> None:
+    """Show campaigns: how far they are, and where every recipient is."""
+    run(_watch(campaign) if watch else _once(campaign))
+
+
+async def _once(wanted: str | None) -> None:
+    async with bus() as connected:
+        out.print(await _table(connected, wanted))
+
+
+async def _watch(wanted: str | None) -> None:
+    async with bus() as connected:
+        with Live(await _table(connected, wanted), console=out, auto_refresh=False) as live:
+            while True:
+                await asyncio.sleep(1)
+                live.update(await _table(connected, wanted), refresh=True)
+
+
+async def _table(connected: Bus, wanted: str | None) -> Group | str:
+    found = [await campaigns.get(connected, wanted)] if wanted else await campaigns.all_of(connected)
+    if not found:
+        return "No campaign yet. Send one with [bold]jetpost send campaign.toml[/]"
+    return Group(*[await _one(connected, campaign) for campaign in found])
+
+
+async def _one(connected: Bus, campaign: Campaign) -> Group:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row(f"[bold]{campaign.id}[/]", campaign.name, f"[{_colour(campaign)}]{campaign.status}[/]")
+    try:
+        ledger = _ledger(await get_json(f"/api/campaigns/{campaign.id}"))
+    except Fault:
+        waiting = await _waiting(connected, campaign) if campaign.status in _MOVING else 0
+        return Group(
+            table, f"  {waiting:,} mails in the queue [dim](the web app, which counts the rest, does not answer)[/]"
+        )
+    places = "  ".join(
+        f"[{colour}]{name.replace('_', ' ')} {getattr(ledger, name):,}[/]"
+        for name, colour in COLOURS.items()
+        if getattr(ledger, name)
+    )
+    return Group(table, ledger_bar(ledger), f"  planned {ledger.planned:,}:  {places}", "")
+
+
+def _colour(campaign: Campaign) -> str:
+    return {"finished": "green", "cancelled": "red", "paused": "yellow"}.get(campaign.status, "cyan")
+
+
+async def _waiting(connected: Bus, campaign: Campaign) -> int:
+    states = [
+        await connected.consumer_state(streams.MAIL.name, streams.lane_name(campaign.id, campaign.pool, provider))
+        for provider in providers.PROVIDERS
+    ]
+    return sum(state.waiting + state.in_flight for state in states if state)
+
+
+def _pause(campaign: _Id) -> None:
+    """Stop sending a campaign; what senders hold is finished. `jetpost resume` goes on."""
+    run(_change(campaign, "pause"))
+
+
+def _resume(campaign: _Id) -> None:
+    """Go on with a paused campaign."""
+    run(_change(campaign, "resume"))
+
+
+async def _change(campaign: str, verb: str) -> None:
+    async with bus() as connected:
+        change = campaigns.pause_campaign if verb == "pause" else campaigns.resume_campaign
+        after = await change(connected, campaign)
+        out.print(f"{campaign} is {after.status}.")
+
+
+def _cancel(
+    campaign: _Id,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """End a campaign for good: what is queued is taken out of the queue, and counted as cancelled."""
+    if not yes:
+        typer.confirm(f"Cancel {campaign} for good? Mails already sent stay sent", abort=True)
+    run(_cancel_now(campaign))
+
+
+async def _cancel_now(campaign: str) -> None:
+    async with bus() as connected:
+        cancellation = await campaigns.cancel_campaign(connected, campaign)
+        out.print(f"{campaign} is cancelled; {cancellation.removed:,} mails were taken out of the queue.")
+
+
+def _report(
+    campaign: _Id,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+) -> None:
+    """Show how a campaign went: the ledger, latency, providers, failures, sizes."""
+    document = run(get_json(f"/api/campaigns/{campaign}/report"))
+    if as_json:
+        out.print(msgspec.json.format(msgspec.json.encode(document)).decode(), markup=False)
+    else:
+        out.print(report(document))
+
+
+def report(document: dict[str, Any]) -> Group:
+    """A campaign's report, for people."""
+    ledger = _ledger(document)
+    latency, sizes = document["figures"]["latency"], document["figures"]["sizes"]
+    quantiles = "   ".join(f"{name} {duration(latency[name])}" for name in ("p50", "p99", "p999"))
+    return Group(
+        ledger_table(ledger),
+        ledger_bar(ledger),
+        "",
+        f"latency, queued to accepted: {quantiles}",
+        f"in the queue: {size(sizes['queued_bytes'])} for {size(sizes['raw_bytes'])} of mail ({sizes['ratio']:.0f} : 1)",
+        "",
+        _providers(document["providers"]),
+        "",
+        _failures(document["failures"]),
+    )
+
+
+def _ledger(document: dict[str, Any]) -> Ledger:
+    """The ledger of a campaign as the API tells it; empty where analytics has never answered."""
+    figures = document["figures"]
+    return msgspec.convert(figures["progress"]["ledger"], Ledger) if figures else Ledger()
+
+
+def _providers(rows: list[dict[str, Any]]) -> Table:
+    columns = ("accepted", "deferred", "bounced", "failed", "in_doubt")
+    table = Table(
+        "provider", *(name.replace("_", " ") for name in columns), "p50", "p99", box=None, header_style="bold"
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        counts = (f"{row[name]:,}" for name in columns)
+        table.add_row(row["provider"], *counts, duration(row["p50"]), duration(row["p99"]))
+    return table
+
+
+def _failures(rows: list[dict[str, Any]], limit: int = 12) -> Table:
+    table = Table("attempts", "outcome", "class", "reply", box=None, header_style="bold")
+    table.columns[0].justify = "right"
+    for row in rows[:limit]:
+        reply = " ".join(str(row[name]) for name in ("code", "reply") if row[name])
+        table.add_row(f"{row['count']:,}", row["outcome"], row["failure_class"], reply.replace("[", "\\["))
+    return table

@@ -1,0 +1,63 @@
+"""`jetpost up`: the whole system on this machine, for real use."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Annotated
+
+import typer
+
+from jetpost import logs, runtime, stack
+from jetpost.cli.state import Fault, configured, out, run
+from jetpost.settings import Effective
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("up", rich_help_panel="Start here")(_up)
+
+
+def _up(
+    producers: Annotated[int, typer.Option(min=1, help="Producer processes.")] = 1,
+    senders: Annotated[int, typer.Option(min=1, help="Sender processes.")] = 1,
+    sync: Annotated[
+        str, typer.Option(help="How often JetStream syncs to disk: `always` survives a power failure, `2m` is faster.")
+    ] = "2m",
+) -> None:
+    """Start NATS, ClickHouse, producers, senders and the dashboard on this machine; Ctrl-C stops them.
+
+    Mails go to the relays of your settings (`sender.pools`). NATS or ClickHouse servers that your settings name are used
+    in place of embedded ones. Data stays in `data_dir`, so that the next `jetpost up` goes on where this one stopped.
+    """
+    found = configured()
+    already = runtime.find(found.settings.data_dir)
+    if already:
+        raise Fault(
+            f"Jetpost is already up in {found.settings.data_dir} (process {already.pid}, dashboard {already.web_url})"
+        )
+    logs.configure(found.settings.log, "up")
+    run(_stay_up(found, producers, senders, sync))
+
+
+async def _stay_up(found: Effective, producers: int, senders: int, sync: str) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    plan = stack.Plan(
+        producers=producers, senders=senders, embedded_nats=not found.is_set("nats", "url"), sync_interval=sync
+    )
+    settings = stack.embedded(found.settings, clickhouse_is_set=found.is_set("analytics", "clickhouse", "url"))
+    async with stack.Stack(plan, settings) as running:
+        _say_where(running)
+        await stop.wait()
+        out.print("Stopping: senders finish what they have claimed …")
+
+
+def _say_where(running: stack.Stack) -> None:
+    out.print(f"[bold]Jetpost is up.[/]  Dashboard: [link]{running.web_url}[/link]  NATS: {running.nats_url}")
+    for name, relay in running.settings.sender.pools.items():
+        out.print(f"  pool [bold]{name}[/] hands mails to {relay.host}:{relay.port}")
+    out.print(f"  data and logs: {running.settings.data_dir}")
+    out.print("Send a campaign from another terminal: [bold]jetpost send campaign.toml[/]   Stop with Ctrl-C.")

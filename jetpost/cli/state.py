@@ -1,0 +1,110 @@
+"""What commands share: settings, a connection to the bus, the web app's address, printing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from rich.console import Console
+
+from events.bus import Bus
+from events.nats_bus import NatsBus
+from jetpost import runtime
+from jetpost.settings import Effective, load
+
+Result = TypeVar("Result")
+
+out: Final = Console(highlight=False, soft_wrap=True)
+err: Final = Console(stderr=True, highlight=False)
+
+_settings_file: Path | None = None
+
+
+class Fault(Exception):
+    """Something that the user can mend; the message says how. Ends the command with exit code 2."""
+
+
+def remember_settings_file(file: Path | None) -> None:
+    """Called once, before any command."""
+    global _settings_file  # noqa: PLW0603 - one process runs one command line
+    _settings_file = file
+
+
+def configured() -> Effective:
+    """The settings as their sources give them."""
+    return load(_settings_file)
+
+
+def effective() -> Effective:
+    """The settings of this command; where nothing names a NATS server, those of the stack that runs here."""
+    found = configured()
+    running = runtime.find(found.settings.data_dir)
+    if running and not found.is_set("nats", "url"):
+        settings = found.settings
+        nats = _with(settings.nats, url=running.nats_url)
+        return Effective(_with(settings, nats=nats), {**found.origins, ("nats", "url"): f"running stack {running.pid}"})
+    return found
+
+
+def _with(struct: Any, **changes: object) -> Any:  # noqa: ANN401 - any settings struct
+    return type(struct)(**{name: getattr(struct, name) for name in struct.__struct_fields__} | changes)
+
+
+def web_url(settings_found: Effective) -> str:
+    """Where the web app answers."""
+    running = runtime.find(settings_found.settings.data_dir)
+    if running and not settings_found.is_set("web", "host") and not settings_found.is_set("web", "public_url"):
+        return running.web_url
+    web = settings_found.settings.web
+    return web.public_url or f"http://{web.host}:{web.port}"
+
+
+@contextlib.asynccontextmanager
+async def bus() -> AsyncIterator[Bus]:
+    """A connection for one command."""
+    settings = effective().settings
+    connected = await NatsBus.connect(settings.nats, name="jetpost cli")
+    try:
+        yield connected
+    finally:
+        await connected.close()
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a command's asynchronous part."""
+    return asyncio.run(work)
+
+
+async def get_json(path: str) -> Any:  # noqa: ANN401 - a JSON document
+    """A document of the web app's API. Raises `Fault` where it does not answer, or knows no such thing."""
+    found = effective()
+    return await fetch_json(web_url(found).rstrip("/") + path, found.settings.web.api_token)
+
+
+async def fetch_json(url: str, token: str = "") -> Any:  # noqa: ANN401 - a JSON document
+    """As `get_json`, of any web app."""
+    headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    return await asyncio.to_thread(_get, url, headers)
+
+
+def _get(url: str, headers: dict[str, str]) -> Any:  # noqa: ANN401 - a JSON document
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own web app
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own web app
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            problem = error.read().decode("utf-8", "replace")
+        with contextlib.suppress(ValueError):
+            problem = json.loads(problem).get("detail", problem)
+        raise Fault(f"{url}: {problem}") from error
+    except (OSError, ValueError) as error:
+        raise Fault(
+            f"the web app does not answer at {url} ({error}); is `jetpost up` or `jetpost web run` on?"
+        ) from error

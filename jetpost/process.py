@@ -1,0 +1,116 @@
+"""The life of one component process: settings, logs, metrics, signals; then the component; then a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, NamedTuple
+
+from prometheus_client import start_http_server
+
+from events import errors, streams
+from events.nats_bus import NatsBus
+from jetpost import logs, readiness
+from jetpost.settings import Settings
+
+WAIT_FOR_BUS_SECONDS: Final = 2.0
+
+_log = logging.getLogger("jetpost")
+
+
+class Process(NamedTuple):
+    """What a component gets from its process."""
+
+    settings: Settings
+    bus: NatsBus
+    stop: asyncio.Event
+    """Set when the process shall end: stop taking work, finish what is held, return."""
+    announce: Callable[..., None]
+    """Say that the component works now, with addresses of its own: `announce(web="http://…")`."""
+
+
+def run(component: str, settings: Settings, main: Callable[[Process], Awaitable[None]]) -> None:
+    """Run a component until it ends, or until SIGTERM or SIGINT asked it to. Does not return before its end."""
+    logs.configure(settings.log, component)
+    gc.collect()
+    gc.freeze()  # what start-up made stays for ever: the collector need not look at it again
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_live(component, settings, main))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not to be had on Windows
+
+    return uvloop.new_event_loop
+
+
+async def _live(component: str, settings: Settings, main: Callable[[Process], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    readiness.stop_without_supervisor(stop)
+    with _signals(stop), _metrics(settings) as metrics:
+        bus = await connect(settings, component, stop)
+        if bus is None:
+            return
+        _log.info("started", extra={"metrics": metrics})
+        try:
+            await main(
+                Process(settings, bus, stop, lambda **addresses: readiness.announce({"metrics": metrics, **addresses}))
+            )
+        finally:
+            await bus.close()
+            _log.info("stopped")
+
+
+async def connect(settings: Settings, name: str, stop: asyncio.Event) -> NatsBus | None:
+    """A bus whose streams are set up, however long that takes; None where `stop` came first."""
+    while not stop.is_set():
+        try:
+            return await _connect_once(settings, name)
+        except (errors.RetryLater, errors.StreamMissing) as error:
+            _log.warning("waiting for NATS: %s", error)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_FOR_BUS_SECONDS):
+                await stop.wait()
+    return None
+
+
+async def _connect_once(settings: Settings, name: str) -> NatsBus:
+    bus = await NatsBus.connect(settings.nats, name=f"jetpost {name}")
+    try:
+        for spec in streams.STREAMS:
+            await bus.stream_state(spec.name)
+    except errors.BusError:
+        await bus.close()
+        raise
+    return bus
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _metrics(settings: Settings) -> Iterator[str]:
+    """Serve `/metrics`; yields the address."""
+    server, thread = start_http_server(settings.metrics.port, settings.metrics.host)
+    try:
+        yield f"http://{settings.metrics.host}:{server.server_port}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,121 @@
+"""Settings as a tree of msgspec structs: every leaf has a path, a type, a default and an explanation.
+
+A leaf `nats.url` is the key `url` in the table `[nats]` of the settings file and the variable `JETPOST_NATS_URL` in the
+environment. A mapping of structs, such as the pools, has leaves for any name: `pools.*.host`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator, Mapping
+from functools import cache
+from itertools import pairwise
+from types import UnionType
+from typing import Any, Final, NamedTuple, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+PREFIX: Final = "JETPOST"
+ANY: Final = "*"
+
+Path: TypeAlias = tuple[str, ...]
+StructType: TypeAlias = type[msgspec.Struct]
+
+
+class Leaf(NamedTuple):
+    """One setting."""
+
+    path: Path
+    type: Any
+    default: Any
+    doc: str
+
+    @property
+    def key(self) -> str:
+        return ".".join(self.path)
+
+    @property
+    def variable(self) -> str:
+        return "_".join((PREFIX, *(part.upper() for part in self.path)))
+
+    @property
+    def secret(self) -> bool:
+        return is_secret(self.path)
+
+
+def is_secret(path: Path) -> bool:
+    """Told from the name, so that a new secret cannot be forgotten in a list: never logged, never printed."""
+    return path[-1].endswith(("password", "secret", "token", "private_key"))
+
+
+@cache
+def leaves(struct: StructType, path: Path = ()) -> tuple[Leaf, ...]:
+    """Every setting under a struct, in the order in which the structs declare them."""
+    return tuple(_leaves(struct, path))
+
+
+def _leaves(struct: StructType, path: Path) -> Iterator[Leaf]:
+    docs = field_docs(struct)
+    types = get_type_hints(struct)
+    for field in msgspec.structs.fields(struct):
+        here = (*path, field.name)
+        branch = branch_of(types[field.name])
+        if branch is not None:
+            yield from leaves(branch, here)
+        elif (element := element_of(types[field.name])) is not None:
+            yield from leaves(element, (*here, ANY))
+        else:
+            yield Leaf(here, types[field.name], _default(field), docs.get(field.name, ""))
+
+
+def branch_of(annotation: object) -> StructType | None:
+    """The struct that a field holds, if it holds one."""
+    return annotation if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct) else None
+
+
+def element_of(annotation: object) -> StructType | None:
+    """The struct that a field holds many of, by name: `Mapping[str, Relay]` gives `Relay`."""
+    origin = get_origin(annotation)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return branch_of(get_args(annotation)[1])
+    return None
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    if field.default is not msgspec.NODEFAULT:
+        return field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return msgspec.NODEFAULT
+
+
+@cache
+def field_docs(struct: StructType) -> dict[str, str]:
+    """The string under each field of a struct, which is its documentation."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(struct)))
+    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+    docs: dict[str, str] = {}
+    for field, after in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            text = _string(after)
+            if text is not None:
+                docs[field.target.id] = " ".join(text.split())
+    return docs
+
+
+def _string(node: ast.stmt) -> str | None:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        return node.value.value
+    return None
+
+
+def type_name(annotation: object) -> str:
+    """A type as a person would write it down: `integer`, `text`, `one of a, b`."""
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(type_name(part) for part in get_args(annotation) if part is not type(None))
+    if get_origin(annotation) is not None and get_args(annotation) and str(annotation).startswith("typing.Literal"):
+        return "one of " + ", ".join(map(str, get_args(annotation)))
+    names: dict[object, str] = {str: "text", int: "integer", float: "number", bool: "true or false"}
+    return names.get(annotation) or getattr(annotation, "__name__", str(annotation)).lower()

@@ -1,0 +1,66 @@
+"""`jetpost simulator`: the mailbox simulator on its own, to try a relay's settings or a campaign against."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+import uvloop
+
+from jetpost import readiness
+from jetpost.simulator import server
+from jetpost.simulator.settings import Faults, SimulatorSettings
+from jetpost.simulator.stats import Ports
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("simulator", rich_help_panel="Components")(_simulator)
+
+
+def _simulator(
+    port: Annotated[int, typer.Option(help="For SMTP; 0: any free one.")] = 2525,
+    slow: Annotated[float, typer.Option(help="Seconds that a +slow recipient takes.")] = 2,
+    greylist: Annotated[float, typer.Option(help="Seconds that a +greylist recipient is turned away.")] = 3,
+    latency: Annotated[float, typer.Option(help="Seconds before every reply.")] = 0,
+    faults: Annotated[str, typer.Option(help='Misbehaviour at random, as JSON: \'{"hang": 0.001}\'.')] = "{}",
+    state_dir: Annotated[Path | None, typer.Option(help="Where ids of accepted mails go; default: nowhere lasting.")] = None,
+) -> None:
+    """Take mail and deliver it nowhere, answering as the recipient's plus-tag asks: `ada+full@gmail.com`.
+
+    Tags: slow, greylist, full, unknown, throttled, blocked, tempfail, drop, drop-accepted, drop-before. Listens on this
+    machine only. Try it: set `sender.pools.default.port` to its port, or just run `jetpost demo`.
+    """
+    try:
+        chosen = msgspec.json.decode(faults, type=Faults)
+    except msgspec.DecodeError as error:
+        raise typer.BadParameter(f"--faults: {error}") from error
+    with tempfile.TemporaryDirectory(prefix="jetpost-simulator-") as temporary:
+        settings = SimulatorSettings(
+            state_dir=state_dir or Path(temporary),
+            port=port,
+            slow_seconds=slow,
+            greylist_seconds=greylist,
+            latency_seconds=latency,
+            faults=chosen,
+        )
+        uvloop.run(_run(settings))
+
+
+async def _run(settings: SimulatorSettings) -> None:
+    stop = asyncio.Event()
+    readiness.stop_without_supervisor(stop)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await server.run(settings, stop, _announce)
+
+
+def _announce(ports: Ports) -> None:
+    readiness.announce({"smtp": str(ports.smtp), "control": str(ports.control)})
+    typer.echo(msgspec.json.encode(ports).decode())
