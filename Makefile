@@ -36,8 +36,13 @@ format: develop ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 .PHONY: test
-test: develop ## all tests, on real servers
-	$(BIN)/pytest $(ARGS)
+test: develop ## all tests, on real servers (Debian packages that some need are installed, as root, or skipped)
+	@tests/system-packages.sh
+	$(BIN)/pytest -n auto $(ARGS)
+
+.PHONY: test-unit
+test-unit: develop ## the tests that need no server; seconds
+	$(BIN)/pytest tests/unit $(ARGS)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Jetpost needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
