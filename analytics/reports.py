@@ -213,14 +213,7 @@ class Reports:
         """By name; providers without any outcome are left out."""
         rows = await self._store.query("providers", campaign=campaign)
         counts = _grouped(await self._store.query("provider_latency", campaign=campaign))
-        return [
-            ProviderRow(
-                *row,
-                p50=histogram.quantile(counts.get(row[0], {}), 0.5),
-                p99=histogram.quantile(counts.get(row[0], {}), 0.99),
-            )
-            for row in rows
-        ]
+        return [_provider(row, counts.get(row[0], {})) for row in rows]
 
     async def failures(self, campaign: str, limit: int = 50) -> list[FailureRow]:
         """The most frequent ways of not being accepted, by attempts."""
@@ -272,9 +265,14 @@ def _summary(row: Sequence[Any], ledger: Ledger, recent: int) -> CampaignSummary
     )
 
 
-def _grouped(rows: Sequence[Sequence[Any]]) -> dict[Any, histogram.Counts]:
+def _provider(row: Sequence[Any], latencies: histogram.Counts) -> ProviderRow:
+    quantiles = (histogram.quantile(latencies, 0.5), histogram.quantile(latencies, 0.99))
+    return ProviderRow(*(*row, *quantiles))
+
+
+def _grouped(rows: Sequence[Sequence[Any]]) -> dict[Any, dict[int, int]]:
     """(key, bucket, count) rows as one histogram per key, in the order of the rows."""
-    grouped: dict[Any, histogram.Counts] = {}
+    grouped: dict[Any, dict[int, int]] = {}
     for key, bucket, count in rows:
         grouped.setdefault(key, {})[bucket] = count
     return grouped

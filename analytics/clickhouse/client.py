@@ -25,6 +25,9 @@ from analytics.settings import ClickHouseSettings
 Columns: TypeAlias = Sequence[Sequence[Any]]
 """The values of an insert, one sequence per column, all of the same length."""
 
+Parameter: TypeAlias = str | int | float | Sequence[str]
+"""What a question may be asked with."""
+
 Answer = TypeVar("Answer")
 
 _INSERT_SETTINGS: Final = {
@@ -60,10 +63,10 @@ class Store:
         """Bring the schema up to this release; returns the names of the migrations that were applied. Harmless to repeat."""
         return await self._run(lambda client: migrations.apply(client, self._settings))
 
-    async def query(self, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    async def query(self, name: str, **parameters: Parameter) -> list[tuple[Any, ...]]:
         """The rows that `queries/<name>.sql` answers; parameters are bound by the server."""
         sql = query_text(name)
-        return await self._run(lambda client: list(client.query(sql, parameters=parameters).result_rows))
+        return await self._run(lambda client: _rows(client, sql, parameters))
 
     async def insert(self, table: tables.Table, columns: Columns, token: str) -> None:
         """Insert rows once: repeating it with the same token stores nothing twice, neither in the table nor in rollups."""
@@ -103,6 +106,10 @@ def connect(settings: ClickHouseSettings) -> Client:
 @cache
 def query_text(name: str) -> str:
     return resources.files(__package__).joinpath("queries", f"{name}.sql").read_text("utf-8").rstrip()
+
+
+def _rows(client: Client, sql: str, parameters: dict[str, Parameter]) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in client.query(sql, parameters=parameters).result_rows]
 
 
 def _insert(client: Client, table: tables.Table, columns: Columns, settings: Mapping[str, Any]) -> None:

@@ -54,12 +54,12 @@ CAMPAIGN_FACTS: Final = Table(
         ("campaign", "String"),
         ("type", "String"),
         ("at", _TIME),
-        ("batch", "UInt32"),
         ("name", "String"),
         ("pool", "String"),
         ("status", "String"),
+        ("batch", "UInt64"),
         ("planned", "UInt64"),
-        ("batches", "UInt32"),
+        ("batches", "UInt64"),
         ("duplicates", "UInt64"),
         ("rejected", "UInt64"),
         ("queued", "UInt64"),
@@ -74,4 +74,3 @@ REJECTED_EVENTS: Final = Table(
     "rejected_events",
     (("sequence", "UInt64"), ("subject", "String"), ("payload", "String"), ("reason", "String")),
 )
-MIGRATIONS: Final = Table("migrations", (("number", "UInt32"), ("name", "String")))

@@ -32,10 +32,11 @@ class Migration(msgspec.Struct, frozen=True):
 
 def available() -> list[Migration]:
     """In order."""
-    found = []
-    for file in resources.files(__package__).iterdir():
-        if match := _FILE.fullmatch(file.name):
-            found.append(Migration(int(match[1]), match[2], file.read_text("utf-8")))
+    found = [
+        Migration(int(match[1]), match[2], file.read_text("utf-8"))
+        for file in resources.files(__package__).iterdir()
+        if (match := _FILE.fullmatch(file.name))
+    ]
     return sorted(found, key=lambda migration: migration.number)
 
 

@@ -1,2 +1,0 @@
--- Numbers of the migrations that were applied.
-SELECT DISTINCT number FROM migrations ORDER BY number

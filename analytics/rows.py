@@ -1,0 +1,172 @@
+"""From facts to the columns of ClickHouse's tables (`clickhouse/tables.py`). Pure.
+
+Nothing is lost: what cannot be read, or would not fit its column, becomes a rejected row with its bytes and the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, assert_never
+
+import msgspec
+
+from analytics import replies
+from analytics.clickhouse import tables
+from events import facts
+from events.facts import (
+    BatchPlanned,
+    BatchQueued,
+    CampaignClosed,
+    CampaignFact,
+    CampaignPlanned,
+    CampaignStarted,
+    EmailAccepted,
+    EmailBounced,
+    EmailDeferred,
+    EmailExpired,
+    EmailFailed,
+    EmailInDoubt,
+    EmailSuppressed,
+    MailFact,
+)
+
+Row: TypeAlias = tuple[Any, ...]
+
+_LAST_MOMENT: Final = 4_102_444_800.0
+"""The year 2100: a time above is no time."""
+_LONGEST_LATENCY_SECONDS: Final = 1e9
+_UINT16: Final = 65_535
+_UINT64: Final = 18_446_744_073_709_551_615
+
+_Answer: TypeAlias = tuple[str, int, str, str, str]
+"""Class of failure, code, enhanced code, reply, pattern of the reply."""
+_NO_ANSWER: Final[_Answer] = ("", 0, "", "", "")
+
+_COUNTS: Final = tuple(name for name, kind in tables.CAMPAIGN_FACTS.schema[1:] if kind == "UInt64")
+"""The columns of campaign facts after the words."""
+
+
+class Stated(Protocol):
+    """A message of EVENTS: a delivery or a record."""
+
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def sequence(self) -> int: ...
+
+
+class Rows(NamedTuple):
+    """What to insert into each table, as columns; an empty list where there is nothing."""
+
+    events: Sequence[Sequence[Any]]
+    campaign_facts: Sequence[Sequence[Any]]
+    rejected_events: Sequence[Sequence[Any]]
+
+
+def to_rows(messages: Iterable[Stated]) -> Rows:
+    events: list[Row] = []
+    campaign_facts: list[Row] = []
+    rejected: list[Row] = []
+    for message in messages:
+        try:
+            fact = facts.decode(message.payload)
+            if isinstance(fact, CampaignFact):
+                campaign_facts.append(campaign_row(message.sequence, fact))
+            else:
+                events.append(mail_row(message.sequence, fact))
+        except (msgspec.DecodeError, ValueError) as error:
+            rejected.append((message.sequence, message.subject, bytes(message.payload), str(error)))
+    return Rows(*(list(zip(*rows, strict=True)) for rows in (events, campaign_facts, rejected)))
+
+
+def mail_row(sequence: int, fact: MailFact) -> Row:
+    """A row of `tables.EVENTS`. Raises `ValueError` for what would not fit."""
+    match fact:
+        case EmailAccepted():
+            return _mail(sequence, fact, ("", fact.code, fact.enhanced, fact.reply, ""), latency=fact.latency_seconds)
+        case EmailDeferred():
+            return _mail(sequence, fact, _answer(fact), retry_at=fact.retry_at)
+        case EmailBounced() | EmailFailed():
+            return _mail(sequence, fact, _answer(fact))
+        case EmailSuppressed() | EmailInDoubt():
+            return _mail(sequence, fact, ("", 0, "", fact.reason, replies.pattern_of(fact.reason)))
+        case EmailExpired():
+            return _mail(sequence, fact, _NO_ANSWER)
+        case _:
+            assert_never(fact)
+
+
+def campaign_row(sequence: int, fact: CampaignFact) -> Row:
+    """A row of `tables.CAMPAIGN_FACTS`. Raises `ValueError` for what would not fit."""
+    match fact:
+        case CampaignStarted():
+            return _campaign(sequence, fact, name=fact.name, pool=fact.pool)
+        case BatchPlanned():
+            return _campaign(sequence, fact, batch=fact.batch, planned=fact.planned)
+        case CampaignPlanned():
+            return _campaign(
+                sequence,
+                fact,
+                planned=fact.planned,
+                batches=fact.batches,
+                duplicates=fact.duplicates,
+                rejected=fact.rejected,
+            )
+        case BatchQueued():
+            return _campaign(
+                sequence,
+                fact,
+                batch=fact.batch,
+                queued=fact.queued,
+                failed=fact.failed,
+                suppressed=fact.suppressed,
+                raw_bytes=fact.raw_bytes,
+                queued_bytes=fact.queued_bytes,
+            )
+        case CampaignClosed():
+            return _campaign(sequence, fact, status=fact.status, cancelled=fact.cancelled)
+        case _:
+            assert_never(fact)
+
+
+def _answer(fact: EmailDeferred | EmailBounced | EmailFailed) -> _Answer:
+    return fact.failure_class, fact.code, fact.enhanced, fact.reply, replies.pattern_of(fact.reply)
+
+
+def _mail(sequence: int, fact: MailFact, answer: _Answer, *, latency: float = 0.0, retry_at: float = 0.0) -> Row:
+    if not (0 <= fact.attempt <= _UINT16 and 0 <= answer[1] <= _UINT16):
+        raise ValueError(f"attempt {fact.attempt} or code {answer[1]} is out of range")
+    return (
+        sequence,
+        fact.campaign,
+        fact.mail_id,
+        fact.attempt,
+        type(fact).__struct_config__.tag,
+        _milliseconds(fact.at),
+        fact.recipient,
+        fact.pool,
+        fact.provider,
+        *answer,
+        # Clocks of two machines differ: a mail may seem to arrive before it left, and counts as at once.
+        latency if 0.0 <= latency <= _LONGEST_LATENCY_SECONDS else 0.0,
+        _milliseconds(retry_at),
+    )
+
+
+def _campaign(
+    sequence: int, fact: CampaignFact, name: str = "", pool: str = "", status: str = "", **counts: int
+) -> Row:
+    """The counts that a fact does not state are 0."""
+    values = [counts.get(column, 0) for column in _COUNTS]
+    if not all(0 <= value <= _UINT64 for value in values):
+        raise ValueError(f"a count is out of range: {counts}")
+    kind = type(fact).__struct_config__.tag
+    return (sequence, fact.campaign, kind, _milliseconds(fact.at), name, pool, status, *values)
+
+
+def _milliseconds(at: float) -> int:
+    if not 0.0 <= at <= _LAST_MOMENT:
+        raise ValueError(f"{at} is no time in Unix seconds")
+    return round(at * 1_000)
