@@ -133,6 +133,6 @@ def _hint(refused: Refused, policy: RetryPolicy) -> float:
 
 
 def _jittered(earlier: int, policy: RetryPolicy, random: Random) -> float:
-    """Exponential backoff with full jitter: uniform below a doubling bound, so that what failed together does not return together."""
-    bound = min(policy.transient_max_seconds, policy.transient_base_seconds * 2 ** min(earlier, 30))
-    return random() * bound
+    """Exponential backoff with full jitter: uniform below a doubling bound, so that what failed together returns apart."""
+    doubled = policy.transient_base_seconds * 2.0 ** min(earlier, 30)
+    return random() * min(policy.transient_max_seconds, doubled)

@@ -41,7 +41,7 @@ class Rounds(Generic[T, R]):
     async def _round(self, asked: list[tuple[Sequence[T], asyncio.Future[Sequence[R]]]]) -> None:
         try:
             answers = await self._call([item for items, _ in asked for item in items])
-        except Exception as error:  # noqa: BLE001 -- not ours to judge: it belongs to everybody who waits
+        except Exception as error:
             for _, future in asked:
                 if not future.done():
                     future.set_exception(error)

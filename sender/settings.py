@@ -72,12 +72,14 @@ class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
     fetch_mails: int = 250
     """Mails in one fetch from a lane. Larger saves little; smaller costs the server a request each."""
     prefetch_mails: int = 500
-    """Mails that wait in this process per lane, unclaimed. If it dies they come again after the ack-wait, and are not in doubt."""
+    """Mails that wait in this process per lane, unclaimed: if it dies they come again after the ack-wait, without doubt."""
     lane_share: float = 0.5
     """The share of a pool's sessions that one lane may hold while others have work, so that a slow provider leaves room."""
     record_backlog_mails: int = 2_000
     """Outcomes that may wait for NATS before sessions stop taking mails. Bounds memory while NATS is away."""
     fetch_wait_seconds: float = 5.0
     """How long one fetch from an empty lane waits at the server."""
+    retry_pause_seconds: float = 0.2
+    """First pause after NATS or a relay failed; doubles up to 15 s, so that an outage is neither missed nor hammered."""
     stop_seconds: float = 50.0
     """How long a stopping sender waits for outcomes of what it claimed; below a minute, which orchestrators grant."""

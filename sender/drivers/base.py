@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
-FailureClass: TypeAlias = Literal["transient", "throttled", "soft", "hard", "block"]
-"""The same words as `events.schemas.FailureClass`: what a failure means for the mail (docs/decisions/0004-classes-of-failure.md)."""
+from events import schemas
+
+FailureClass: TypeAlias = schemas.FailureClass
 
 
 class Outbound(NamedTuple):

@@ -1,0 +1,84 @@
+"""What can be known of an attempt after the server forgot its ids: who claimed it, and how it ended.
+
+The server remembers message ids for `streams.DEDUPLICATION_SECONDS`. Within that time a duplicate answers both questions at
+no cost. After it, the journal tells which attempts were ever claimed, and EVENTS whether they have an outcome. Reading them
+takes a second or so per million mails of the campaign, and is needed only for mails that outlived a dead worker by minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from events import facts, streams, subjects
+from events.bus import Bus, Message
+from events.facts import Fact
+from sender.rounds import Rounds
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """Attempts that one worker claimed together."""
+
+    round: bytes
+    """Random; tells the worker's own claims from those of others."""
+    events_before: int
+    """A sequence of EVENTS from before the claim: the outcomes of these attempts lie behind it."""
+    attempts: tuple[str, ...]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Entry).decode
+
+
+class Question(NamedTuple):
+    """Was the attempt claimed in any round but this?"""
+
+    attempt: str
+    round: bytes
+
+
+def message(campaign: str, entry: Entry) -> Message:
+    """The journal's record of one round's claims in one campaign; publishing it twice is harmless."""
+    return Message(subjects.journal(campaign), _encode(entry), f"{entry.round.hex()}/{campaign}")
+
+
+class Journal:
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._searches: dict[str, Rounds[Question, int | None]] = {}
+
+    async def claimed_before(self, campaign: str, questions: Sequence[Question]) -> Sequence[int | None]:
+        """For each the `events_before` of the first other claim, or None: nobody else ever claimed it. Raises `RetryLater`."""
+        search = self._searches.get(campaign)
+        if search is None:
+            search = self._searches[campaign] = Rounds(lambda asked: self._search(campaign, asked))
+        return await search.do(questions)
+
+    async def _search(self, campaign: str, questions: Sequence[Question]) -> list[int | None]:
+        wanted = {question.attempt for question in questions}
+        claims: dict[str, list[Entry]] = {}
+        async for record in self._bus.read(streams.JOURNAL.name, subjects.journal(campaign)):
+            entry = _decode(record.payload)
+            for attempt in wanted.intersection(entry.attempts):
+                claims.setdefault(attempt, []).append(entry)
+        return [
+            next((claim.events_before for claim in claims.get(attempt, ()) if claim.round != own), None)
+            for attempt, own in questions
+        ]
+
+    async def last_facts(self, campaign: str, mails: Mapping[str, int]) -> dict[str, Fact]:
+        """What EVENTS says last of each of these mails, given a sequence before it. Raises `RetryLater`."""
+        found: dict[str, Fact] = {}
+        start = min(mails.values(), default=0) + 1
+        events = self._bus.read(streams.EVENTS.name, subjects.events_of_campaign(campaign), from_sequence=start)
+        async for record in events:
+            mail = record.id.partition("/")[0]
+            if mail in mails:
+                found[mail] = facts.decode(record.payload)
+        return found
+
+    async def close(self) -> None:
+        for search in self._searches.values():
+            await search.close()

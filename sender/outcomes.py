@@ -1,0 +1,130 @@
+"""Decisions as messages: the retry, the dead letter and the fact that a decision says. Pure."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, assert_never
+
+import msgspec
+
+from events import dead_letters, facts, ids, schemas, subjects
+from events.bus import Message
+from events.dead_letters import DeadLetter
+from events.facts import (
+    EmailAccepted,
+    EmailBounced,
+    EmailDeferred,
+    EmailExpired,
+    EmailFailed,
+    EmailInDoubt,
+    Fact,
+    MailFact,
+)
+from events.schemas import Attempt, Mail
+from sender.drivers.base import Reply
+from sender.lanes import Held
+from sender.retry import Bounce, Decision, Done, Doubt, Expire, GiveUp, RetryAt
+
+IN_DOUBT: Final = "in_doubt"
+"""Stands in a mail's history, and in the subject of its waiting retry, where an earlier try may have been delivered."""
+
+REPLY_CHARACTERS: Final = 500
+"""Of a reply's text this much is kept; some servers answer with pages."""
+
+
+class Record(NamedTuple):
+    """Everything one decision says. Published in this order: a death in between repeats work and never loses a mail."""
+
+    held: Held
+    retry: Message | None
+    dead: Message | None
+    fact: MailFact
+    message: Message
+    """The fact, for EVENTS."""
+
+
+def to_record(decision: Decision, held: Held, now: float) -> Record:
+    """What to publish for a try that was decided at `now`, Unix seconds."""
+    fact = to_fact(decision, held, now)
+    retry = dead = None
+    match decision:
+        case RetryAt(at, failure_class, charged, reply):
+            retry = retry_message(held, at, charged, _attempt(held.mail, now, failure_class, reply))
+        case Doubt(reason, at, charged) if at is not None:
+            retry = retry_message(held, at, charged, _attempt(held.mail, now, IN_DOUBT, Reply(0, "", reason)))
+        case GiveUp():
+            dead = _dead_message(decision, held, now)
+        case Done() | Bounce() | Expire() | Doubt():
+            pass
+        case _:
+            assert_never(decision)
+    return Record(held, retry, dead, fact, fact_message(fact))
+
+
+def fact_message(fact: Fact) -> Message:
+    return Message(facts.subject_of(fact), facts.encode(fact), facts.id_of(fact))
+
+
+def late_message(fact: MailFact) -> Message:
+    """The fact under a second id: evidence that comes after the same attempt was stated to be in doubt."""
+    return fact_message(fact)._replace(id=f"{facts.id_of(fact)}/late")
+
+
+def to_fact(decision: Decision, held: Held, now: float) -> MailFact:
+    mail, lane = held.mail, held.lane
+    common = (lane.campaign.id, now, mail.mail_id, mail.attempt, mail.recipient, lane.pool, lane.provider)
+    match decision:
+        case Done(reply, at):
+            who = (lane.campaign.id, at, *common[2:])
+            return EmailAccepted(*who, max(0.0, at - mail.queued_at), reply.code, reply.enhanced, _text(reply))
+        case RetryAt(at, failure_class, _, reply):
+            return EmailDeferred(*common, failure_class, reply.code, reply.enhanced, _text(reply), at)
+        case Bounce(failure_class, reply):
+            return EmailBounced(*common, failure_class, reply.code, reply.enhanced, _text(reply))
+        case GiveUp(failure_class, _, reply):
+            return EmailFailed(*common, failure_class, reply.code, reply.enhanced, _text(reply))
+        case Expire():
+            return EmailExpired(*common)
+        case Doubt(reason):
+            return EmailInDoubt(*common, reason)
+        case _:
+            assert_never(decision)
+
+
+def retry_message(held: Held, at: float, charged: int, attempt: Attempt) -> Message:
+    """The mail's next attempt, waiting under a subject of its own until it is due (ADR-51)."""
+    mail, lane = held.mail, held.lane
+    again = msgspec.structs.replace(mail, attempt=mail.attempt + 1, charged=charged, history=(*mail.history, attempt))
+    waiting = subjects.mail_waiting(lane.campaign.id, lane.pool, lane.provider, attempt.failure_class, mail.mail_id)
+    return Message(
+        waiting,
+        schemas.encode_mail(again),
+        ids.attempt_id(again.mail_id, again.attempt),
+        due_at=at,
+        target=subjects.mail_due(lane.pool, lane.provider, lane.campaign.id),
+    )
+
+
+def _dead_message(given_up: GiveUp, held: Held, now: float) -> Message:
+    reply, lane = given_up.reply, held.lane
+    last = _attempt(held.mail, now, given_up.failure_class, reply)
+    letter = DeadLetter(
+        campaign=lane.campaign.id,
+        pool=lane.pool,
+        provider=lane.provider,
+        mail=msgspec.structs.replace(held.mail, history=(*held.mail.history, last)),
+        failure_class=given_up.failure_class,
+        reason=given_up.reason,
+        code=reply.code,
+        enhanced=reply.enhanced,
+        reply=_text(reply),
+        at=now,
+    )
+    return Message(dead_letters.subject_of(letter), dead_letters.encode(letter), dead_letters.id_of(letter))
+
+
+def _attempt(mail: Mail, at: float, failure_class: str, reply: Reply) -> Attempt:
+    return Attempt(mail.attempt, at, failure_class, reply.code, reply.enhanced, _text(reply))
+
+
+def _text(reply: Reply) -> str:
+    return reply.text[:REPLY_CHARACTERS]
