@@ -1,0 +1,109 @@
+"""Quoted-printable (RFC 2045 §6.7), with the constant parts of a body encoded before there is any recipient.
+
+Encoded lines may have 76 characters, and a soft line break (`=` at the end of a line) may stand anywhere but within `=XX`. So
+`lay_out` breaks constant text as if every value had `RESERVED` characters. A value that is that short and needs no encoding
+goes in as it is; any other gets soft breaks on both sides and an encoding of its own. No line is ever too long, and nothing
+constant is encoded twice. Why quoted-printable at all: docs/decisions/0006-mime.md.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_qp
+from functools import lru_cache
+from typing import Final
+
+from markupsafe import escape
+
+from producer.rendering.segments import Choice, Segments, Value
+
+RESERVED: Final = 24
+"""Characters that a line keeps free for a value: most names, places and numbers are shorter."""
+
+_MAX_COLUMN: Final = 75
+"""A line may have one character more: the `=` of a soft break."""
+
+_SOFT_BREAK: Final = "=\r\n"
+
+_goes_as_it_is = re.compile(rf"(?:[ !-<>-~]{{0,{RESERVED - 1}}}[!-<>-~])?").fullmatch
+_goes_as_it_is_in_html = re.compile(rf"(?:[ !#-%(-;?-~]{{0,{RESERVED - 1}}}[!#-%(-;?-~])?").fullmatch
+"""The same without `&`, `<`, `>` and quotes; both without `=`, and without a space at the end."""
+
+
+def encode(text: str, column: int = 0, *, continues: bool = False) -> str:
+    """Encode text, to be put at a column of a line. `continues`: what follows on the line is not white space.
+
+    White space at the end of a line has to be encoded, and the end of `text` counts as one unless it continues.
+    """
+    line_breaks = text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+    padded = "x" * column + line_breaks + ("x" if continues else "")
+    encoded = b2a_qp(padded.encode("utf-8")).replace(b"\n", b"\r\n").decode("ascii")
+    return encoded[column : -1 if continues else None]
+
+
+def encode_body(text: str) -> str:
+    """Encode a whole body. Lines are remembered: in a campaign most come again and again."""
+    return "\r\n".join(map(_encode_line, text.replace("\r\n", "\n").replace("\r", "\n").split("\n")))
+
+
+@lru_cache(maxsize=4_096)
+def _encode_line(line: str) -> str:
+    return encode(line)
+
+
+def write_text(value: object) -> str:
+    """Encode a value between segments that `lay_out` made."""
+    text = value if value.__class__ is str else str(value)
+    return text if _goes_as_it_is(text) else _set_apart(text)
+
+
+def write_html(value: object) -> str:
+    """Escape a value as Jinja2's autoescape does, then encode it like `write_text`."""
+    if value.__class__ is str and _goes_as_it_is_in_html(value):
+        return value
+    return write_text(str(escape(value)))
+
+
+def _set_apart(text: str) -> str:
+    return _SOFT_BREAK + encode(text) + _SOFT_BREAK
+
+
+def lay_out(segments: Segments) -> Segments:
+    """The same segments with constant text encoded and room left for the values; for `write_text` or `write_html`."""
+    return _lay_out(segments, 0)[0]
+
+
+def _lay_out(segments: Segments, column: int) -> tuple[Segments, int]:
+    laid_out: list[str | Value | Choice] = []
+    for index, segment in enumerate(segments):
+        match segment:
+            case str():
+                encoded = encode(segment, column, continues=_continues(segments, index))
+                column = _column_after(encoded, column)
+                laid_out.append(encoded)
+            case Value():
+                if column + RESERVED > _MAX_COLUMN:
+                    laid_out.append(_SOFT_BREAK)
+                    column = 0
+                laid_out.append(segment)
+                column += RESERVED
+            case Choice(test, then, otherwise):
+                one, column_of_one = _lay_out(then, column)
+                other, column_of_other = _lay_out(otherwise, column)
+                laid_out.append(Choice(test, one, other))
+                column = max(column_of_one, column_of_other)
+    return tuple(laid_out), column
+
+
+def _continues(segments: Segments, index: int) -> bool:
+    """Whether a value and then something other than white space surely follow on the same line."""
+    match segments[index + 1 : index + 3]:
+        case (Value(), str(text)):
+            return not text[0].isspace()
+        case _:
+            return False
+
+
+def _column_after(encoded: str, column: int) -> int:
+    line_break = encoded.rfind("\n")
+    return column + len(encoded) if line_break < 0 else len(encoded) - line_break - 1
