@@ -96,10 +96,10 @@ def _lay_out(segments: Segments, column: int) -> tuple[Segments, int]:
 
 
 def _continues(segments: Segments, index: int) -> bool:
-    """Whether a value and then something other than white space surely follow on the same line."""
+    """Whether on the same line a value and then something other than white space surely follow."""
     match segments[index + 1 : index + 3]:
         case (Value(), str(text)):
-            return not text[0].isspace()
+            return text.partition("\n")[0].strip(" \t") != ""
         case _:
             return False
 
