@@ -38,6 +38,11 @@ def counts_of(campaign: str, rows: Sequence[Sequence[Any]]) -> dict[tuple[str, b
     return {(row[1], bool(row[2])): row[3] for row in rows if row[0] == campaign}
 
 
+def states_of(campaign: str, rows: Sequence[Sequence[Any]]) -> dict[str, int]:
+    """From the rows of `queries/contested_states.sql`."""
+    return {row[1]: row[2] for row in rows if row[0] == campaign}
+
+
 def from_states(plan: Plan, states: Mapping[str, int]) -> Ledger:
     """From the number of mails in each state, a state being the type of the outcome that stands."""
     final = {kind: states.get(kind, 0) for kind in FINAL}

@@ -30,6 +30,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         """The `insert_deduplication_token` of the range."""
         return f"{self.origin}:{self.range.first}-{self.range.last}"
 
+    @property
+    def ingested(self) -> int:
+        """The sequence up to which everything is in ClickHouse for certain."""
+        return self.range.last if self.inserted else self.range.first - 1
+
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Progress).decode

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 
@@ -48,5 +46,6 @@ class AnalyticsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often to look whether a campaign is done, and to measure the queues."""
     exact_check_interval_seconds: float = 5.0
     """How often to count a campaign recipient by recipient once its rollups say that it is done."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """How much the process says."""
+    cancel_quiet_seconds: float = 60.0
+    """How long nothing must have happened to a cancelled campaign before what is left of it is stated as cancelled. The
+    ack-wait of its mails: what senders held when it was cancelled has its outcome by then."""

@@ -1,0 +1,71 @@
+"""How much lies in the queues, and the gauges that show it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import msgspec
+
+from events import metrics, streams, subjects
+from events.bus import Bus
+
+
+class Queues(msgspec.Struct, frozen=True, kw_only=True):
+    due: Mapping[tuple[str, str, str], int]
+    """Mails that are due or in a sender's hands, by pool, provider and campaign."""
+    waiting: int
+    """Mails that wait for a scheduled retry, of all campaigns."""
+    batches: Mapping[str, int]
+    """Batches that no producer has finished, by campaign."""
+    given_up: int
+    """Mails in the DLQ."""
+    ingest_lag: int
+    """Events that are not in ClickHouse yet."""
+    last_event: int
+    """The sequence of the newest event."""
+
+    def due_of(self, campaign: str) -> int:
+        return sum(count for (_, _, owner), count in self.due.items() if owner == campaign)
+
+
+async def measure(bus: Bus) -> Queues:
+    """Costs the server little, however much lies in the queues. Raises `RetryLater`."""
+    due = due_by_lane(await bus.count_by_subject(streams.MAIL.name, subjects.MAIL_DUE))
+    mails = await bus.stream_state(streams.MAIL.name)
+    given_up = await bus.stream_state(streams.DLQ.name)
+    batches = await bus.count_by_subject(streams.BATCHES.name, subjects.BATCHES)
+    events = await bus.stream_state(streams.EVENTS.name)
+    ingester = await bus.consumer_state(streams.INGESTER.stream, streams.INGESTER.name)
+    return Queues(
+        due=due,
+        # Not counted one by one: every waiting retry has a subject of its own. A mail may move between the two answers.
+        waiting=max(0, mails.messages - sum(due.values())),
+        batches={subject.rpartition(".")[2]: count for subject, count in batches.items()},
+        given_up=given_up.messages,
+        ingest_lag=ingester.waiting + ingester.in_flight if ingester else 0,
+        last_event=events.last_sequence,
+    )
+
+
+def due_by_lane(counts: Mapping[str, int]) -> dict[tuple[str, str, str], int]:
+    """From subjects `mail.send.<pool>.<provider>.<campaign>`."""
+    lanes = {}
+    for subject, count in counts.items():
+        _, _, pool, provider, campaign = subject.split(".")
+        lanes[pool, provider, campaign] = count
+    return lanes
+
+
+def show(queues: Queues) -> None:
+    """Set the gauges. A lane that is empty now shows 0, not what it last held."""
+    depths: Counter[tuple[str, str]] = Counter()
+    for (pool, provider, _), count in queues.due.items():
+        depths[pool, provider] += count
+    metrics.QUEUE_DEPTH.clear()
+    for (pool, provider), count in depths.items():
+        metrics.QUEUE_DEPTH.labels(pool, provider).set(count)
+    metrics.RETRY_QUEUE_SIZE.set(queues.waiting)
+    metrics.DLQ_SIZE.set(queues.given_up)
+    metrics.BATCHES_WAITING.set(sum(queues.batches.values()))
+    metrics.INGEST_LAG_EVENTS.set(queues.ingest_lag)
