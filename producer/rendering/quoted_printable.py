@@ -25,9 +25,9 @@ _MAX_COLUMN: Final = 75
 
 _SOFT_BREAK: Final = "=\r\n"
 
-_goes_as_it_is = re.compile(rf"(?:[ !-<>-~]{{0,{RESERVED - 1}}}[!-<>-~])?").fullmatch
-_goes_as_it_is_in_html = re.compile(rf"(?:[ !#-%(-;?-~]{{0,{RESERVED - 1}}}[!#-%(-;?-~])?").fullmatch
-"""The same without `&`, `<`, `>` and quotes; both without `=`, and without a space at the end."""
+_plain = re.compile(r"(?:[ !-<>-~]*[!-<>-~])?").fullmatch
+_plain_in_html = re.compile(r"(?:[ !#-%(-;?-~]*[!#-%(-;?-~])?").fullmatch
+"""Encoded, these stay as they are: no `=`, no space at the end; in HTML no `&`, `<`, `>` and quotes either."""
 
 
 def encode(text: str, column: int = 0, *, continues: bool = False) -> str:
@@ -54,18 +54,25 @@ def _encode_line(line: str) -> str:
 def write_text(value: object) -> str:
     """Encode a value between segments that `lay_out` made."""
     text = value if value.__class__ is str else str(value)
-    return text if _goes_as_it_is(text) else _set_apart(text)
+    return _fitted(text) if _plain(text) else _set_apart(encode(text))
 
 
 def write_html(value: object) -> str:
     """Escape a value as Jinja2's autoescape does, then encode it like `write_text`."""
-    if value.__class__ is str and _goes_as_it_is_in_html(value):
-        return value
+    if value.__class__ is str and _plain_in_html(value):
+        return _fitted(value)
     return write_text(str(escape(value)))
 
 
-def _set_apart(text: str) -> str:
-    return _SOFT_BREAK + encode(text) + _SOFT_BREAK
+def _fitted(plain: str) -> str:
+    if len(plain) <= RESERVED:
+        return plain
+    lines = [plain[start : start + _MAX_COLUMN] for start in range(0, len(plain), _MAX_COLUMN)]
+    return _set_apart(_SOFT_BREAK.join(lines))
+
+
+def _set_apart(encoded: str) -> str:
+    return f"{_SOFT_BREAK}{encoded}{_SOFT_BREAK}"
 
 
 def lay_out(segments: Segments) -> Segments:
