@@ -9,67 +9,105 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-import nats.errors
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
-
-from events import errors
 from events.bus import Delivery
-from events.errors import describe
+from events.errors import BusError, BusUnavailable, StreamMissing
+from events.nats_frames import answer_frames, frame
+from events.nats_wire import NO_RESPONDERS, ConnectionLost, WireClient, status_of
+
+CONFIRM_TIMEOUT_SECONDS: Final = 10.0
 
 _GRACE_SECONDS: Final = 2.0
-"""How long after its expiry a pull request counts as open when the server said nothing (the connection broke)."""
+"""How long after its expiry a pull request counts as open when the server says nothing."""
+
+_LINGER_SECONDS: Final = 0.002
+"""How long a fetch that has something waits for the rest of what the server is sending."""
+
+_HEARTBEAT: Final = b"100"
+_ENDS: Final = frozenset({b"404", b"408"})
+"""Statuses with which a pull request ends that found nothing in its time."""
 
 
 class NatsConsumer:
     """See `events.bus.Consumer`. One task at a time may fetch."""
 
-    def __init__(self, client: Client, stream: str, name: str) -> None:
+    def __init__(self, client: WireClient, stream: str, name: str) -> None:
         self._client = client
+        self._name = f"{name} of {stream}"
         self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"
         self._inbox = client.new_inbox()
-        self._subscription: Subscription | None = None
+        self._receiver = 0
+        self._forget_lost = client.on_lost(self._on_lost)
         self._arrived: deque[Delivery] = deque()
         self._news = asyncio.Event()
         self._open = 0
         """Messages that the open pull request may still bring."""
         self._open_until = 0.0
+        self._refusal: BusError | None = None
+        self._closed = False
 
     async def start(self) -> None:
-        self._subscription = await self._client.subscribe(self._inbox, cb=self._on_message, pending_bytes_limit=-1)
+        self._receiver = await self._client.receive(self._inbox, self._on_message)
 
-    async def _on_message(self, message: Msg) -> None:
-        if message.reply:
+    def _on_message(self, subject: bytes, reply: bytes, payload: bytes, headers: bytes) -> None:
+        if reply:
             self._open -= 1
-            self._arrived.append(_to_delivery(message))
-        else:  # a status: the request ended (404, 408, 409), or the server is alive (100)
-            status = (message.headers or {}).get("Status", "")
-            if status != "100":
-                self._open = 0
+            self._arrived.append(to_delivery(subject, reply, payload))
+        elif (status := status_of(headers)) != _HEARTBEAT:
+            self._open = 0
+            if status not in _ENDS:
+                self._refusal = self._to_error(status, headers)
         self._news.set()
+
+    def _on_lost(self) -> None:
+        """The server forgets a pull request with its connection."""
+        self._open = 0
+        self._news.set()
+
+    def _to_error(self, status: bytes, headers: bytes) -> BusError:
+        """What ended a pull request other than success or time: the consumer is gone, or the server is about to be."""
+        if status == NO_RESPONDERS or b"Consumer Deleted" in headers:
+            return StreamMissing(f"consumer {self._name} does not answer; it was deleted, or its stream is not set up")
+        line = headers.partition(b"\r\n")[0].decode("ascii", "replace")
+        return BusUnavailable(f"consumer {self._name} refused to deliver: {line}")
+
+    def _raise_refusal(self) -> None:
+        if self._refusal is not None:
+            refusal, self._refusal = self._refusal, None
+            raise refusal
 
     async def fetch(self, limit: int, max_wait_seconds: float) -> list[Delivery]:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + max_wait_seconds
         while not self._arrived:
-            now = loop.time()
-            if now >= give_up_at:
+            self._raise_refusal()
+            remaining = give_up_at - loop.time()
+            if remaining <= 0:
                 return []
-            if self._open <= 0 or now >= self._open_until:
-                await self._request(limit, give_up_at - now)
-            self._news.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, give_up_at - loop.time())):
-                    await self._news.wait()
-        await asyncio.sleep(0)  # let what came in the same packet be dispatched
+            await self._ensure_request(limit, remaining)
+            await self._wait_for_news(remaining)
+        while self._open > 0 and len(self._arrived) < limit and await self._wait_for_news(_LINGER_SECONDS):
+            continue
         return [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
 
-    async def _request(self, limit: int, expires_seconds: float) -> None:
+    async def _wait_for_news(self, seconds: float) -> bool:
+        self._news.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        return self._news.is_set()
+
+    async def _ensure_request(self, limit: int, expires_seconds: float) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._open > 0 and now < self._open_until:
+            return
         body = {"batch": limit, "expires": int(max(expires_seconds, 0.05) * 1_000_000_000)}
         self._open = limit
-        self._open_until = asyncio.get_running_loop().time() + expires_seconds + _GRACE_SECONDS
-        await self._publish(self._next_subject, json.dumps(body).encode(), reply=self._inbox)
+        self._open_until = now + expires_seconds + _GRACE_SECONDS
+        try:
+            await self._client.send(frame(self._next_subject, json.dumps(body).encode("ascii"), self._inbox.encode()))
+        except ConnectionLost:
+            self._open = 0
+            raise
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         await self._answer(deliveries, b"+ACK")
@@ -78,47 +116,36 @@ class NatsConsumer:
         await self._answer(deliveries, b"-NAK")
 
     async def extend(self, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            await self._publish(delivery.handle, b"+WPI")
+        if deliveries:
+            await self._client.send(answer_frames([delivery.handle for delivery in deliveries], b"+WPI"))
 
     async def _answer(self, deliveries: Sequence[Delivery], answer: bytes) -> None:
-        """Answer all; the last as a request, whose reply says that the server took note of those before it, too."""
+        """Answer all and ask for a reply to the last: a consumer takes answers in order, so that confirms all of them."""
         if not deliveries:
             return
-        for delivery in deliveries[:-1]:
-            await self._publish(delivery.handle, answer)
-        try:
-            await self._client.request(deliveries[-1].handle, answer, timeout=10)
-        except (nats.errors.Error, TimeoutError, OSError) as error:
-            raise errors.BusUnavailable(f"acknowledgement not confirmed: {describe(error)}") from error
-
-    async def _publish(self, subject: str, payload: bytes, reply: str = "") -> None:
-        try:
-            await self._client.publish(subject, payload, reply=reply)
-        except (nats.errors.Error, OSError) as error:
-            raise errors.BusUnavailable(f"NATS does not answer: {describe(error)}") from error
+        handles = [delivery.handle for delivery in deliveries]
+        await self._client.exchange(
+            1, lambda inbox: answer_frames(handles, answer, inbox + b".0"), CONFIRM_TIMEOUT_SECONDS
+        )
 
     async def close(self) -> None:
-        if self._subscription is None:
+        if self._closed:
             return
-        subscription, self._subscription = self._subscription, None
-        with contextlib.suppress(nats.errors.Error, errors.BusError):
-            await subscription.unsubscribe()
+        self._closed = True
+        self._forget_lost()
+        with contextlib.suppress(BusError):
+            await self._client.forget(self._receiver)
             await self.release(list(self._arrived))
         self._arrived.clear()
 
 
-def _to_delivery(message: Msg) -> Delivery:
+def to_delivery(subject: bytes, reply: bytes, payload: bytes) -> Delivery:
     """Read a delivery's place from its reply subject (ADR-15).
 
-    `$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.…`, with a domain and an account hash before the stream on newer servers.
+    `$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.…` has nine tokens; newer forms put domain and account before the
+    stream, and may append tokens.
     """
-    tokens = message.reply.split(".")
+    handle = reply.decode("ascii")
+    tokens = handle.split(".")
     first = 4 if len(tokens) == 9 else 6
-    return Delivery(
-        payload=message.data,
-        subject=message.subject,
-        sequence=int(tokens[first + 1]),
-        deliveries=int(tokens[first]),
-        handle=message.reply,
-    )
+    return Delivery(payload, subject.decode(), int(tokens[first + 1]), int(tokens[first]), handle)

@@ -1,0 +1,44 @@
+"""What the server and nats-py say went wrong, as errors of ours."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+import nats.errors
+import nats.js.errors
+
+from events import errors
+from events.errors import describe
+
+_STREAM_NOT_FOUND: Final = 10059
+_CONSUMER_NOT_FOUND: Final = 10014
+_FULL: Final = frozenset({10023, 10047, 10054, 10077, 10122})
+"""Error codes with which JetStream refuses to store for want of room: insufficient resources, storage, maximum exceeded."""
+
+
+def from_answer(error: dict[str, Any], what: str) -> errors.BusError:
+    """The error for the `error` object of a JetStream answer; `what` says what was asked."""
+    code, description = error.get("err_code"), error.get("description", "")
+    if code in _FULL:
+        return errors.StreamFull(f"JetStream refuses to store more: {description} (error {code})")
+    if error.get("code") == 503:
+        return errors.BusUnavailable(f"JetStream is not ready: {description}")
+    if code in (_STREAM_NOT_FOUND, _CONSUMER_NOT_FOUND):
+        return errors.StreamMissing(f"{what}: {description}; run `jetpost setup`")
+    return errors.BusError(f"{what}: {description} (error {code})")
+
+
+@contextlib.contextmanager
+def as_bus_errors(what: str) -> Iterator[None]:
+    """Turn what nats-py raises into errors of ours."""
+    try:
+        yield
+    except nats.js.errors.NotFoundError as error:
+        raise errors.StreamMissing(f"{what}: there is none; run `jetpost setup`") from error
+    except nats.js.errors.APIError as error:
+        answer = {"err_code": error.err_code, "code": error.code, "description": error.description}
+        raise from_answer(answer, what) from error
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        raise errors.BusUnavailable(f"{what}: NATS does not answer: {describe(error)}") from error

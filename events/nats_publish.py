@@ -1,0 +1,133 @@
+"""Publishing on JetStream: atomic batches, single messages where a batch is refused, and once more after a lost connection."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from events import nats_frames, streams
+from events.bus import Message, Stored
+from events.errors import BusUnavailable, StreamFull
+from events.nats_errors import from_answer
+from events.nats_wire import ConnectionLost, NoResponders, WireClient
+
+TIMEOUT_SECONDS: Final = 10.0
+"""How long one call to publish 500 messages tries, lost connections included, before it raises `BusUnavailable`."""
+
+_MARK: Final = "Jetpost-Publish"
+"""Header of a message published singly, with the name of the try; batches have theirs in `Nats-Batch-Id`."""
+
+
+class _PubAck(msgspec.Struct):
+    """JetStream's answer to a publish, or to the last message of a batch."""
+
+    seq: int = 0
+    duplicate: bool = False
+    error: dict[str, Any] | None = None
+
+
+_decode_ack = msgspec.json.Decoder(_PubAck).decode
+
+
+class Publisher:
+    """Publishes over one connection; see `events.bus.Bus.publish` for what it promises."""
+
+    def __init__(self, client: WireClient) -> None:
+        self._client = client
+        self._names = _names()
+
+    async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
+        stored: list[Stored] = []
+        for start in range(0, len(messages), streams.ATOMIC_BATCH):
+            stored += await self._publish_with_retries(stream, messages[start : start + streams.ATOMIC_BATCH])
+        return stored
+
+    async def _publish_with_retries(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
+        """Publish again what was under way when the connection broke: the ids make that harmless."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + TIMEOUT_SECONDS
+        lost: set[bytes] = set()
+        while True:
+            name = next(self._names)
+            try:
+                stored = await self._publish_once(stream, messages, name)
+            except ConnectionLost:
+                if not all(message.id for message in messages):
+                    raise
+                lost.add(name)
+                await self._client.wait_until_connected(give_up_at - loop.time())
+            else:
+                return await self._claim_own(stream, stored, lost) if lost else stored
+
+    async def _publish_once(self, stream: str, messages: Sequence[Message], name: bytes) -> list[Stored]:
+        try:
+            if len(messages) > 1 and (stored := await self._publish_atomically(messages, name)):
+                return stored
+            return await self._publish_singly(stream, messages, name)
+        except NoResponders:
+            # No stream takes the subject, or its leader is being elected: the server knows which.
+            answer = json.loads(await self._client.ask(f"$JS.API.STREAM.INFO.{stream}", b"", TIMEOUT_SECONDS))
+            if "error" in answer:
+                raise from_answer(answer["error"], f"publishing to {stream}") from None
+            raise
+
+    async def _publish_atomically(self, messages: Sequence[Message], name: bytes) -> list[Stored] | None:
+        """None where the server refused the batch whole: for a duplicate in it, or for too many batches under way."""
+        (answer,) = await self._client.exchange(
+            1,
+            lambda inbox: nats_frames.atomic_batch(messages, name, inbox, self._client.max_payload),
+            TIMEOUT_SECONDS,
+        )
+        ack = _decode_ack(answer)
+        if ack.error is not None:
+            error = from_answer(ack.error, "publishing")
+            if isinstance(error, (StreamFull, BusUnavailable)):
+                raise error
+            return None
+        first = ack.seq - len(messages) + 1
+        return [Stored(sequence, False) for sequence in range(first, ack.seq + 1)]
+
+    async def _publish_singly(self, stream: str, messages: Sequence[Message], name: bytes) -> list[Stored]:
+        mark = b"%b: %b\r\n" % (_MARK.encode("ascii"), name)
+        answers = await self._client.exchange(
+            len(messages),
+            lambda inbox: nats_frames.single_messages(messages, mark, inbox, self._client.max_payload),
+            TIMEOUT_SECONDS,
+        )
+        stored = []
+        for ack in map(_decode_ack, answers):
+            if ack.error is not None:
+                raise from_answer(ack.error, f"publishing to {stream}")
+            stored.append(Stored(ack.seq, ack.duplicate))
+        return stored
+
+    async def _claim_own(self, stream: str, stored: Sequence[Stored], lost: set[bytes]) -> list[Stored]:
+        """Tell duplicates of others from those of our own tries whose answers were lost: the latter are no duplicates.
+
+        Without this, every claim that was under way when the server restarted would look like someone else's.
+        """
+        return [
+            Stored(answer.sequence, not await self._is_from(stream, answer.sequence, lost))
+            if answer.duplicate
+            else answer
+            for answer in stored
+        ]
+
+    async def _is_from(self, stream: str, sequence: int, tries: set[bytes]) -> bool:
+        request = json.dumps({"seq": sequence}).encode("ascii")
+        answer = json.loads(await self._client.ask(f"$JS.API.STREAM.MSG.GET.{stream}", request, TIMEOUT_SECONDS))
+        headers = base64.b64decode(answer.get("message", {}).get("hdrs", ""))
+        return any(b": %b\r\n" % name in headers for name in tries)
+
+
+def _names() -> Iterator[bytes]:
+    """Names for tries, unlike those of any other process and short: a batch's is stored with each of its messages."""
+    process = secrets.token_hex(5).encode("ascii")
+    return (b"%b.%x" % (process, number) for number in itertools.count(1))

@@ -1,0 +1,158 @@
+"""Reading a stream without consuming it: pages by batched direct get (ADR-31), and a wake-up for what comes later."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from events.bus import Record
+from events.errors import BusError, BusUnavailable
+from events.nats_frames import frame
+from events.nats_wire import NO_RESPONDERS, ConnectionLost, NoResponders, WireClient, status_of
+
+PAGE: Final = 1_000
+TIMEOUT_SECONDS: Final = 10.0
+_SOONEST_LOOK_SECONDS: Final = 0.02
+_LATEST_LOOK_SECONDS: Final = 1.0
+"""A wake-up comes with the publish, which may be a moment before the message is stored, and may be lost with a connection.
+So a follower looks again by itself: soon after something came, then ever less often."""
+
+_END_OF_BATCH, _NO_MESSAGES = b"204", b"404"
+
+
+class StoredMessage(NamedTuple):
+    """A message with its headers, as it lies in a stream."""
+
+    record: Record
+    headers: dict[str, str]
+
+
+async def read(
+    client: WireClient, stream: str, filter_subject: str, from_sequence: int
+) -> AsyncGenerator[StoredMessage, None]:
+    """What lies in the stream, in order, to the end."""
+    pending = True
+    while pending:
+        page, pending = await _Page(client).get(stream, filter_subject, from_sequence)
+        for stored in page:
+            yield stored
+            from_sequence = stored.record.sequence + 1
+
+
+async def follow(
+    client: WireClient, stream: str, filter_subject: str, from_sequence: int
+) -> AsyncGenerator[StoredMessage, None]:
+    """What lies in the stream, then what is stored later, on and on."""
+    wait_seconds = _SOONEST_LOOK_SECONDS
+    while True:
+        async with _WakeUp(client, filter_subject) as wake_up:
+            found = False
+            async with contextlib.aclosing(read(client, stream, filter_subject, from_sequence)) as reading:
+                async for stored in reading:
+                    found = True
+                    from_sequence = stored.record.sequence + 1
+                    yield stored
+            woken = await wake_up.wait(wait_seconds)
+        wait_seconds = _SOONEST_LOOK_SECONDS if found or woken else min(2 * wait_seconds, _LATEST_LOOK_SECONDS)
+
+
+class _WakeUp:
+    """Notices the next message published under a filter; only the first one travels to us."""
+
+    def __init__(self, client: WireClient, filter_subject: str) -> None:
+        self._client = client
+        self._filter_subject = filter_subject
+        self._woken = asyncio.Event()
+        self._receiver = 0
+
+    async def __aenter__(self) -> _WakeUp:
+        self._receiver = await self._client.receive(self._filter_subject, self._on_message, max_messages=1)
+        return self
+
+    def _on_message(self, *_: bytes) -> None:
+        self._woken.set()
+
+    async def wait(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        return self._woken.is_set()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.forget(self._receiver)
+
+
+class _Page:
+    """One batched direct get and its answers."""
+
+    def __init__(self, client: WireClient) -> None:
+        self._client = client
+        self._messages: list[StoredMessage] = []
+        self._end: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def get(self, stream: str, filter_subject: str, sequence: int) -> tuple[list[StoredMessage], bool]:
+        """Up to `PAGE` messages from a sequence on, and whether there are more."""
+        inbox = self._client.new_inbox()
+        request = {"seq": max(sequence, 1), "next_by_subj": filter_subject, "batch": PAGE}
+        subject = f"$JS.API.DIRECT.GET.{stream}"
+        receiver = await self._client.receive(inbox, self._on_message)
+        forget_lost = self._client.on_lost(self._on_lost)
+        try:
+            await self._client.send(frame(subject, json.dumps(request).encode("ascii"), inbox.encode("ascii")))
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return self._messages, await self._end
+        except TimeoutError:
+            raise BusUnavailable(f"NATS did not answer within {TIMEOUT_SECONDS:g} s") from None
+        finally:
+            forget_lost()
+            self._end.cancel()
+            await self._client.forget(receiver)
+
+    def _on_message(self, _subject: bytes, _reply: bytes, payload: bytes, raw_headers: bytes) -> None:
+        headers = parse_headers(raw_headers)
+        status = status_of(raw_headers)
+        if not status:
+            self._messages.append(StoredMessage(_to_record(payload, headers), headers))
+        elif not self._end.done():
+            self._finish(status, headers)
+
+    def _finish(self, status: bytes, headers: dict[str, str]) -> None:
+        if status == _END_OF_BATCH:
+            self._end.set_result(int(headers.get("Nats-Num-Pending", "0")) > 0)
+        elif status == _NO_MESSAGES:
+            self._end.set_result(False)
+        elif status == NO_RESPONDERS:
+            self._end.set_exception(NoResponders())
+        else:
+            self._end.set_exception(BusError(f"NATS refused to read, with status {status.decode()}"))
+
+    def _on_lost(self) -> None:
+        if not self._end.done():
+            self._end.set_exception(ConnectionLost())
+
+
+def parse_headers(raw: bytes) -> dict[str, str]:
+    """Names and values of a message's headers."""
+    lines = raw.decode("utf-8", "replace").split("\r\n")[1:]
+    pairs = (line.partition(":") for line in lines if line)
+    return {name: value.strip() for name, _, value in pairs}
+
+
+def _to_record(payload: bytes, headers: dict[str, str]) -> Record:
+    return Record(
+        payload=payload,
+        subject=headers["Nats-Subject"],
+        sequence=int(headers["Nats-Sequence"]),
+        stored_at=_to_unix(headers["Nats-Time-Stamp"]),
+        id=headers.get("Nats-Msg-Id", ""),
+    )
+
+
+def _to_unix(timestamp: str) -> float:
+    """Unix seconds of an RFC 3339 time in UTC with up to nine digits after the second, which `fromisoformat` refuses."""
+    whole, _, fraction = timestamp.rstrip("Z").partition(".")
+    return datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp() + float(f"0.{fraction or 0}")

@@ -1,0 +1,183 @@
+"""A fast way out of and into nats-py's connection, for what exists once per mail.
+
+nats-py keeps the connection: addresses, TLS, authentication, pings, reconnects. What it does per message (checks, headers as
+dictionaries, a queue and a task per subscription) costs several times the message itself. So frames are encoded in bulk and
+written in one go (`nats_frames`), and messages for subscriptions of ours go straight to a function (`nats_parser`). nats-py
+is pinned because this module and that one use its private parts; no other does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from nats.aio.client import Client
+
+from events.errors import BusUnavailable
+from events.nats_frames import frame
+from events.nats_parser import FastParser, Receiver
+
+NO_RESPONDERS: Final = b"503"
+
+Encode = Callable[[bytes], bytes]
+"""Takes an inbox and returns frames whose replies go to `<inbox>.0`, `<inbox>.1`, and so on."""
+
+
+class ConnectionLost(BusUnavailable):
+    """The connection broke before the answer came: what was asked may or may not have happened."""
+
+    def __init__(self) -> None:
+        super().__init__("NATS does not answer: the connection is lost")
+
+
+class NoResponders(BusUnavailable):
+    """Nobody listens to the subject: no stream takes it, or JetStream is not ready."""
+
+    def __init__(self) -> None:
+        super().__init__("JetStream does not answer: it is not ready, or its streams are not set up")
+
+
+class WireClient(Client):
+    """nats-py's client with a fast way out (`send`, `exchange`, `ask`) and in (`receive`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._receivers: dict[int, Receiver] = {}
+        self._ps = FastParser(self, self._receivers)
+        self._exchanges: dict[bytes, _Exchange] = {}
+        self._exchange_number = 0
+        self._inbox = b""
+        self._up = asyncio.Event()
+        self._lost_listeners: list[Callable[[], None]] = []
+
+    async def open(self, options: dict[str, Any]) -> None:
+        """Connect; the options are those of `Client.connect`."""
+        await self.connect(
+            disconnected_cb=self._on_lost, reconnected_cb=self._on_back, closed_cb=self._on_back, **options
+        )
+        self._up.set()
+        inbox = self.new_inbox()
+        self._inbox = inbox.encode("ascii")
+        await self.receive(f"{inbox}.*.*", self._on_answer)
+
+    @property
+    def _ready(self) -> bool:
+        """Connected, and all subscriptions are in force."""
+        return self.is_connected and self._up.is_set()
+
+    async def wait_until_connected(self, timeout_seconds: float | None) -> None:
+        """Raises `BusUnavailable` after that long (None: never), or where the connection was closed for good."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while not self._ready:
+                    if self.is_closed:
+                        raise BusUnavailable("this connection to NATS was closed")
+                    self._up.clear()  # nats-py knows of a loss before it calls `_on_lost`
+                    await self._up.wait()
+        except TimeoutError:
+            raise ConnectionLost from None
+
+    async def receive(self, subject: str, receiver: Receiver, *, max_messages: int = 0) -> int:
+        """Subscribe, for good or for some messages; reconnects keep it. Returns the handle for `forget`."""
+        if not self._ready:
+            raise ConnectionLost
+        subscription = await self.subscribe(subject)
+        handle: int = subscription._id  # noqa: SLF001 - nats-py names it nowhere else
+        self._receivers[handle] = receiver
+        if max_messages:
+            await subscription.unsubscribe(max_messages)
+        return handle
+
+    async def forget(self, handle: int) -> None:
+        """End a subscription; harmless where the connection is lost or closed."""
+        del self._receivers[handle]
+        if handle in self._subs and not self.is_closed:
+            await self._subs[handle].unsubscribe()
+
+    def on_lost(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have `listener` called whenever the connection breaks; returns how to stop that."""
+        self._lost_listeners.append(listener)
+        return lambda: self._lost_listeners.remove(listener)
+
+    async def send(self, frames: bytes) -> None:
+        """Hand frames to the operating system. Raises `ConnectionLost` at once while there is no connection."""
+        if not self._ready or self._transport is None:
+            raise ConnectionLost
+        # Past nats-py's flusher, whose waiting call swallows cancellation; what it has pending goes first.
+        pending, self._pending = self._pending, []
+        self._pending_data_size = 0
+        try:
+            self._transport.writelines([*pending, frames])
+            await self._transport.drain()  # type: ignore[no-untyped-call]
+        except OSError as error:
+            raise ConnectionLost from error
+
+    async def exchange(self, answers: int, encode: Encode, timeout_seconds: float) -> list[bytes]:
+        """Send frames and return the payloads of the answers to them, in order.
+
+        Raises `ConnectionLost` as soon as the connection breaks, `NoResponders`, or `BusUnavailable` after the timeout.
+        """
+        self._exchange_number += 1
+        key = b"%x" % self._exchange_number
+        exchange = self._exchanges[key] = _Exchange(answers)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self.send(encode(b"%b.%b" % (self._inbox, key)))
+                return await exchange.answered
+        except TimeoutError:
+            raise BusUnavailable(f"NATS did not answer within {timeout_seconds:g} s") from None
+        finally:
+            del self._exchanges[key]
+            exchange.answered.cancel()
+
+    async def ask(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes:
+        """One request, one answer. Raises as `exchange` does."""
+        (answer,) = await self.exchange(1, lambda inbox: frame(subject, payload, inbox + b".0"), timeout_seconds)
+        return answer
+
+    def _on_answer(self, subject: bytes, _reply: bytes, payload: bytes, headers: bytes) -> None:
+        _, key, number = subject.rsplit(b".", 2)
+        exchange = self._exchanges.get(key)
+        if exchange is None:
+            return  # the answer to a question that was given up
+        if headers and status_of(headers) == NO_RESPONDERS:
+            exchange.fail(NoResponders())
+        else:
+            exchange.put(int(number), payload)
+
+    async def _on_lost(self) -> None:
+        self._up.clear()
+        for exchange in self._exchanges.values():
+            exchange.fail(ConnectionLost())
+        for listener in list(self._lost_listeners):
+            listener()
+
+    async def _on_back(self) -> None:
+        self._up.set()
+
+
+class _Exchange:
+    """Answers to frames that were sent together."""
+
+    def __init__(self, answers: int) -> None:
+        self._answers: list[bytes | None] = [None] * answers
+        self._missing = answers
+        self.answered: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
+
+    def put(self, number: int, payload: bytes) -> None:
+        if self._answers[number] is None:
+            self._answers[number] = payload
+            self._missing -= 1
+        if self._missing == 0 and not self.answered.done():
+            self.answered.set_result([answer for answer in self._answers if answer is not None])
+
+    def fail(self, error: BusUnavailable) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(error)
+            self.answered.exception()  # seen: whoever asked may have given up already
+
+
+def status_of(headers: bytes) -> bytes:
+    """The status that the server puts on the first line of a message's headers; empty where there is none."""
+    return headers[9:12] if headers[8:9] == b" " else b""
