@@ -1,41 +1,44 @@
 """Where settings come from: defaults, then the settings file, then the environment; the later wins.
 
-Everything wrong in all sources is reported together; a key that does not exist is an error, with the likeliest meant one.
+Everything wrong in a source is reported together; a key that does not exist is an error, with the likeliest meant one.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import pathlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from events.secrets import without_password
+from jetpost.errors import SettingsInvalid
 from jetpost.settings_tree import (
     ANY,
+    NAMES,
     PREFIX,
     Leaf,
     Path,
     StructType,
     branch_of,
     element_of,
-    is_secret,
     leaves,
     type_name,
+    variable_of,
 )
 
-
-class SettingsInvalid(Exception):
-    """Some settings cannot be used; the message says which, where they were set and how to mend them."""
+ENVIRONMENT: Final = "environment"
+_CLOSE: Final = 0.6
 
 
 class Value(NamedTuple):
     value: Any
     origin: str
-    """`default`, `environment`, or the file."""
+    """`environment`, or the file."""
 
 
 def from_file(struct: StructType, file: pathlib.Path) -> dict[Path, Value]:
@@ -46,37 +49,36 @@ def from_file(struct: StructType, file: pathlib.Path) -> dict[Path, Value]:
         raise SettingsInvalid(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsInvalid(f"{file}: is not valid TOML: {error}") from error
-    problems: list[str] = []
-    values: dict[Path, Value] = {}
-    for path, raw in _flatten(document, leaves(struct)):
-        leaf = _match(leaves(struct), path)
-        if leaf is None:
-            meant = _closest(".".join(path), [known.key for known in leaves(struct)])
-            problems.append(f"{file}: {'.'.join(path)} is not a setting{meant}")
-            continue
-        _convert(leaf, path, raw, str(file), values, problems)
-    if problems:
-        raise SettingsInvalid("\n".join(problems))
-    return values
+    known = leaves(struct)
+    found = _Found(str(file))
+    for path, raw in _flatten(document, known):
+        leaf = _match(known, path)
+        if leaf is not None:
+            found.take(leaf, path, raw)
+        elif raw == {} and _is_table(known, path):
+            found.take_table(known, path)
+        else:
+            found.problems.append(f"{file}: {'.'.join(path)} is not a setting{_meant_key(known, path)}")
+    return found.values_or_raise()
 
 
 def from_environment(struct: StructType, environment: Mapping[str, str], ignored: Sequence[str]) -> dict[Path, Value]:
     """Raises `SettingsInvalid` for variables `JETPOST_…` that are no settings or have unusable values."""
-    problems: list[str] = []
-    values: dict[Path, Value] = {}
+    known = leaves(struct)
+    found = _Found(ENVIRONMENT)
     for variable, text in sorted(environment.items()):
         if not variable.startswith(f"{PREFIX}_") or variable in ignored:
             continue
-        found = _match_variable(leaves(struct), variable)
-        if found is None:
-            meant = _closest(variable, [leaf.variable for leaf in leaves(struct)])
-            problems.append(f"environment: {variable} is not a setting{meant}")
-            continue
-        leaf, path = found
-        _convert(leaf, path, text, "environment", values, problems)
-    if problems:
-        raise SettingsInvalid("\n".join(problems))
-    return values
+        match = _match_variable(known, variable)
+        if match is None:
+            found.problems.append(f"{ENVIRONMENT}: {variable} is not a setting{_meant_variable(known, variable)}")
+        else:
+            found.take(*match, text)
+    if found.problems and "KUBERNETES_SERVICE_HOST" in environment:
+        found.problems.append(
+            "(Kubernetes adds variables for its services: set `enableServiceLinks: false` in the pod)"
+        )
+    return found.values_or_raise()
 
 
 def build(struct: StructType, values: Mapping[Path, Value], path: Path = ()) -> msgspec.Struct:
@@ -98,42 +100,89 @@ def build(struct: StructType, values: Mapping[Path, Value], path: Path = ()) -> 
     return struct(**arguments)
 
 
+class _Found:
+    """What one source says, and what is wrong with it."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.values: dict[Path, Value] = {}
+        self.problems: list[str] = []
+
+    def take(self, leaf: Leaf, path: Path, raw: object) -> None:
+        """Keep a value, or say why not."""
+        if self._named_well(leaf, path):
+            try:
+                value = _converted(leaf, raw, is_text=self.origin == ENVIRONMENT)
+            except ValueError as error:
+                shown = "the value (not shown)" if leaf.secret else without_password(repr(raw))
+                self.problems.append(f"{self.origin}: {'.'.join(path)} must be {error}, not {shown}")
+            else:
+                self.values[path] = Value(value, self.origin)
+
+    def take_table(self, known: Sequence[Leaf], path: Path) -> None:
+        """An empty table: a name with all settings at their default, such as `[sender.pools.spare]`, or nothing."""
+        leaf = next(leaf for leaf in known if _begins(leaf, path))
+        if leaf.path[len(path) - 1] == ANY and self._named_well(leaf, path):
+            self.values[path] = Value({}, self.origin)
+
+    def _named_well(self, leaf: Leaf, path: Path) -> bool:
+        bad = [
+            part for wanted, part in zip(leaf.path, path, strict=False) if wanted == ANY and not NAMES.fullmatch(part)
+        ]
+        self.problems += [
+            f"{self.origin}: {'.'.join(path)}: the name {part!r} must be 1 to 32 of a-z, 0-9 and -" for part in bad
+        ]
+        return not bad
+
+    def values_or_raise(self) -> dict[Path, Value]:
+        if self.problems:
+            raise SettingsInvalid("\n".join(dict.fromkeys(self.problems)))
+        return self.values
+
+
 def _flatten(table: Mapping[str, Any], known: Sequence[Leaf], path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every leaf of a TOML document; a table is a leaf where a setting is one (a mapping of plain values)."""
+    """Every leaf of a TOML document; a table is a leaf where a setting is one (a mapping of plain values), or where empty."""
     for key, value in table.items():
         here = (*path, key)
-        if isinstance(value, dict) and _match(known, here) is None:
+        if isinstance(value, dict) and value and _match(known, here) is None:
             yield from _flatten(value, known, here)
         else:
             yield here, value
 
 
 def _match(known: Sequence[Leaf], path: Path) -> Leaf | None:
-    for leaf in known:
-        if len(leaf.path) == len(path) and all(a in (b, ANY) for a, b in zip(leaf.path, path, strict=True)):
-            return leaf
-    return None
+    return next((leaf for leaf in known if len(leaf.path) == len(path) and _begins(leaf, path)), None)
+
+
+def _is_table(known: Sequence[Leaf], path: Path) -> bool:
+    return any(len(leaf.path) > len(path) and _begins(leaf, path) for leaf in known)
+
+
+def _begins(leaf: Leaf, path: Path) -> bool:
+    return all(wanted in (part, ANY) for wanted, part in zip(leaf.path, path, strict=False))
 
 
 def _match_variable(known: Sequence[Leaf], variable: str) -> tuple[Leaf, Path] | None:
     for leaf in known:
-        pattern = "_".join("([A-Z0-9_]+?)" if part == ANY else re.escape(part.upper()) for part in leaf.path)
+        pattern = "_".join("([A-Z0-9_]+)" if part == ANY else re.escape(part.upper()) for part in leaf.path)
         if match := re.fullmatch(f"{PREFIX}_{pattern}", variable):
             names = iter(match.groups())
             return leaf, tuple(next(names).lower().replace("_", "-") if p == ANY else p for p in leaf.path)
     return None
 
 
-def _convert(leaf: Leaf, path: Path, raw: object, origin: str, values: dict[Path, Value], problems: list[str]) -> None:
-    if origin == "environment":
-        raw = _from_text(leaf.type, str(raw))
+def _converted(leaf: Leaf, raw: object, *, is_text: bool) -> object:
+    """The value in the setting's type. Raises `ValueError`, which says what it must be."""
     try:
-        converted = msgspec.convert(raw, leaf.type, strict=origin != "environment", dec_hook=_decode)
-    except (msgspec.ValidationError, ValueError):
-        shown = "the value (not shown)" if is_secret(path) else repr(raw)
-        problems.append(f"{origin}: {'.'.join(path)} must be {type_name(leaf.type)}, not {shown}")
-    else:
-        values[path] = Value(converted, origin)
+        value = _from_text(leaf.type, str(raw)) if is_text else raw
+        converted = msgspec.convert(value, leaf.type, strict=not is_text, dec_hook=_decode)
+    except ValueError as error:
+        raise ValueError(type_name(leaf.type)) from error
+    if isinstance(converted, int | float) and not 0 <= converted < math.inf:
+        raise ValueError("0 or more")  # no setting means anything below
+    if leaf.path[-1] == "port" and converted > 65_535:
+        raise ValueError("a port, up to 65535")
+    return converted
 
 
 def _from_text(annotation: object, text: str) -> object:
@@ -149,10 +198,28 @@ def _from_text(annotation: object, text: str) -> object:
 
 def _decode(wanted: type, value: object) -> object:
     if issubclass(wanted, pathlib.PurePath) and isinstance(value, str):
-        return pathlib.Path(value)
+        return pathlib.Path(value).expanduser()
     raise ValueError(value)
 
 
-def _closest(wrong: str, known: Sequence[str]) -> str:
-    meant = difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
-    return f"; did you mean {meant[0]}?" if meant else "; `jetpost config --all` lists them"
+def _meant_key(known: Sequence[Leaf], path: Path) -> str:
+    """A hint: the key like the wrong one, or the same key in another table."""
+    named = {_filled(leaf, path): leaf for leaf in known}
+    close = difflib.get_close_matches(".".join(path), named, n=1, cutoff=_CLOSE)
+    elsewhere = [key for key, leaf in named.items() if leaf.path[-1] == path[-1]]
+    return _hint(close or elsewhere[:1])
+
+
+def _filled(leaf: Leaf, path: Path) -> str:
+    """The leaf's key, with the names of a path that has some in their place."""
+    names = dict(enumerate(path)) if len(path) == len(leaf.path) else {}
+    return ".".join(names.get(at, "NAME") if part == ANY else part for at, part in enumerate(leaf.path))
+
+
+def _meant_variable(known: Sequence[Leaf], variable: str) -> str:
+    candidates = [variable_of(leaf.path).replace(ANY, "NAME") for leaf in known]
+    return _hint(difflib.get_close_matches(variable, candidates, n=1, cutoff=_CLOSE))
+
+
+def _hint(meant: Sequence[str]) -> str:
+    return f"; did you mean {meant[0]}?" if meant else "; `jetpost config --explain` lists them"

@@ -1,24 +1,30 @@
 """Settings as a tree of msgspec structs: every leaf has a path, a type, a default and an explanation.
 
 A leaf `nats.url` is the key `url` in the table `[nats]` of the settings file and the variable `JETPOST_NATS_URL` in the
-environment. A mapping of structs, such as the pools, has leaves for any name: `pools.*.host`.
+environment. A mapping of structs, such as the pools, has leaves for any name: `sender.pools.*.host`. Such names keep to
+`NAMES`, so that a name and its form in the environment (`my-pool`, `MY_POOL`) tell each other.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import pairwise
 from types import UnionType
-from typing import Any, Final, NamedTuple, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from events.secrets import is_secret
+
 PREFIX: Final = "JETPOST"
 ANY: Final = "*"
+NAMES: Final = re.compile(r"[a-z0-9-]{1,32}")
+"""Names of pools: tokens of NATS subjects, and the same in every source of settings."""
 
 Path: TypeAlias = tuple[str, ...]
 StructType: TypeAlias = type[msgspec.Struct]
@@ -30,7 +36,7 @@ class Leaf(NamedTuple):
     path: Path
     type: Any
     default: Any
-    doc: str
+    struct: StructType
 
     @property
     def key(self) -> str:
@@ -38,16 +44,20 @@ class Leaf(NamedTuple):
 
     @property
     def variable(self) -> str:
-        return "_".join((PREFIX, *(part.upper() for part in self.path)))
+        return variable_of(self.path)
 
     @property
     def secret(self) -> bool:
-        return is_secret(self.path)
+        return is_secret(self.path[-1])
+
+    @property
+    def doc(self) -> str:
+        return field_docs(self.struct).get(self.path[-1], "")
 
 
-def is_secret(path: Path) -> bool:
-    """Told from the name, so that a new secret cannot be forgotten in a list: never logged, never printed."""
-    return path[-1].endswith(("password", "secret", "token", "private_key"))
+def variable_of(path: Path) -> str:
+    """`("sender", "pools", "my-pool", "host")` is `JETPOST_SENDER_POOLS_MY_POOL_HOST`."""
+    return "_".join((PREFIX, *(part.upper().replace("-", "_") for part in path)))
 
 
 @cache
@@ -57,8 +67,7 @@ def leaves(struct: StructType, path: Path = ()) -> tuple[Leaf, ...]:
 
 
 def _leaves(struct: StructType, path: Path) -> Iterator[Leaf]:
-    docs = field_docs(struct)
-    types = get_type_hints(struct)
+    types = get_type_hints(struct, include_extras=True)
     for field in msgspec.structs.fields(struct):
         here = (*path, field.name)
         branch = branch_of(types[field.name])
@@ -67,7 +76,7 @@ def _leaves(struct: StructType, path: Path) -> Iterator[Leaf]:
         elif (element := element_of(types[field.name])) is not None:
             yield from leaves(element, (*here, ANY))
         else:
-            yield Leaf(here, types[field.name], _default(field), docs.get(field.name, ""))
+            yield Leaf(here, types[field.name], _default(field), struct)
 
 
 def branch_of(annotation: object) -> StructType | None:
@@ -111,11 +120,18 @@ def _string(node: ast.stmt) -> str | None:
     return None
 
 
-def type_name(annotation: object) -> str:
-    """A type as a person would write it down: `integer`, `text`, `one of a, b`."""
-    if get_origin(annotation) in (Union, UnionType):
-        return " or ".join(type_name(part) for part in get_args(annotation) if part is not type(None))
-    if get_origin(annotation) is not None and get_args(annotation) and str(annotation).startswith("typing.Literal"):
-        return "one of " + ", ".join(map(str, get_args(annotation)))
-    names: dict[object, str] = {str: "text", int: "integer", float: "number", bool: "true or false"}
-    return names.get(annotation) or getattr(annotation, "__name__", str(annotation)).lower()
+_TYPE_NAMES: Final[Mapping[object, str]] = {str: "text", int: "integer", float: "number", bool: "true or false"}
+
+
+def type_name(annotation: Any) -> str:  # noqa: ANN401 - any annotation
+    """A type as a person would write it down: `integer`, `text`, `list of text`, `one of a, b`."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_name(arguments[0])
+    if origin in (Union, UnionType):
+        return " or ".join(type_name(part) for part in arguments if part is not type(None))
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if origin in (list, tuple):
+        return f"list of {type_name(arguments[0])}"
+    return _TYPE_NAMES.get(annotation) or getattr(annotation, "__name__", str(annotation)).lower()

@@ -9,15 +9,15 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
+from msgspec.structs import replace
 
 from events.nats_bus import NatsBus
 from events.nats_server import NatsServer
-from jetpost import runtime, version
+from jetpost import runtime, secret, version
 from jetpost.settings import Settings, to_environment
 from jetpost.supervisor import Child, Component
 
@@ -74,8 +74,8 @@ class Stack:
     async def _start_nats(self) -> None:
         server = NatsServer(self.settings.data_dir / "nats", sync_interval=self.plan.sync_interval)
         await self._exit.enter_async_context(server)
-        nats = msgspec.structs.replace(self.settings.nats, url=server.url)
-        self.settings = msgspec.structs.replace(self.settings, nats=nats)
+        nats = replace(self.settings.nats, url=server.url)
+        self.settings = replace(self.settings, nats=nats)
 
     async def _set_up(self) -> None:
         bus = await NatsBus.connect(self.settings.nats, name="jetpost setup")
@@ -113,10 +113,12 @@ def _components(plan: Plan) -> list[Component]:
 
 
 def embedded(settings: Settings, *, clickhouse_is_set: bool) -> Settings:
-    """Settings for a stack on this machine: ClickHouse in the data directory unless a server is named."""
+    """Settings for a stack on this machine: a link secret of its own, and ClickHouse in the data directory unless a server
+    is named."""
+    known_secret = settings.producer.link_secret or secret.ensure(settings.data_dir)
+    settings = replace(settings, producer=replace(settings.producer, link_secret=known_secret))
     if clickhouse_is_set:
         return settings
     folder = (settings.data_dir / "clickhouse").absolute()
-    clickhouse = msgspec.structs.replace(settings.analytics.clickhouse, url=f"chdb://{Path(folder)}")
-    analytics = msgspec.structs.replace(settings.analytics, clickhouse=clickhouse)
-    return msgspec.structs.replace(settings, analytics=analytics)
+    clickhouse = replace(settings.analytics.clickhouse, url=f"chdb://{folder}")
+    return replace(settings, analytics=replace(settings.analytics, clickhouse=clickhouse))

@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from msgspec.structs import replace
 from rich.console import Console
 
 from events.bus import Bus
 from events.nats_bus import NatsBus
-from jetpost import runtime
+from jetpost import runtime, secret
 from jetpost.settings import Effective, load
 
 Result = TypeVar("Result")
@@ -44,16 +45,14 @@ def configured() -> Effective:
 def effective() -> Effective:
     """The settings of this command; where nothing names a NATS server, those of the stack that runs here."""
     found = configured()
-    running = runtime.find(found.settings.data_dir)
-    if running and not found.is_set("nats", "url"):
-        settings = found.settings
-        nats = _with(settings.nats, url=running.nats_url)
-        return Effective(_with(settings, nats=nats), {**found.origins, ("nats", "url"): f"running stack {running.pid}"})
-    return found
-
-
-def _with(struct: Any, **changes: object) -> Any:  # noqa: ANN401 - any settings struct
-    return type(struct)(**{name: getattr(struct, name) for name in struct.__struct_fields__} | changes)
+    settings = found.settings
+    running = runtime.find(settings.data_dir)
+    if running is None or found.is_set("nats", "url"):
+        return found
+    nats = replace(settings.nats, url=running.nats_url)
+    known_secret = settings.producer.link_secret or secret.read(settings.data_dir)
+    settings = replace(settings, nats=nats, producer=replace(settings.producer, link_secret=known_secret))
+    return Effective(settings, {**found.origins, ("nats", "url"): f"running stack {running.pid}"})
 
 
 def web_url(settings_found: Effective) -> str:

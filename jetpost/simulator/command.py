@@ -28,8 +28,10 @@ def _simulator(
     slow: Annotated[float, typer.Option(help="Seconds that a +slow recipient takes.")] = 2,
     greylist: Annotated[float, typer.Option(help="Seconds that a +greylist recipient is turned away.")] = 3,
     latency: Annotated[float, typer.Option(help="Seconds before every reply.")] = 0,
-    faults: Annotated[str, typer.Option(help='Misbehaviour at random, as JSON: \'{"hang": 0.001}\'.')] = "{}",
-    state_dir: Annotated[Path | None, typer.Option(help="Where ids of accepted mails go; default: nowhere lasting.")] = None,
+    faults: Annotated[str, typer.Option(help="Misbehaviour at random, as JSON: '{\"hang\": 0.001}'.")] = "{}",
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Where ids of accepted mails go; default: nowhere lasting.")
+    ] = None,
 ) -> None:
     """Take mail and deliver it nowhere, answering as the recipient's plus-tag asks: `ada+full@gmail.com`.
 
