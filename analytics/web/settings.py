@@ -1,0 +1,27 @@
+"""What an operator decides about the web app."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
+    host: str = "127.0.0.1"
+    """Address to listen on. The default answers this machine only; `0.0.0.0` answers every network: set `api_token` then."""
+    port: int = 8080
+    """Port to listen on; 0 takes a free one."""
+    public_url: str = ""
+    """How people reach the dashboard, such as `https://mail.example.com`, where that is not `http://host:port`."""
+    allowed_hosts: tuple[str, ...] = ()
+    """More host names that requests may name, besides loopback, IP addresses, `host` and that of `public_url`. Others are
+    refused, because a hostile page could otherwise reach a dashboard on this machine through a name of its own."""
+    api_token: str = ""
+    """Secret. Where set, the API and the dashboard ask for it (`Authorization: Bearer …`, or the sign-in form)."""
+
+    def __repr__(self) -> str:
+        token = "'…'" if self.api_token else "''"
+        return f"WebSettings(host={self.host!r}, port={self.port}, public_url={self.public_url!r}, api_token={token})"
+
+
+SECRETS = frozenset({"api_token"})
+"""Fields that are never shown or logged."""

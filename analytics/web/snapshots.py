@@ -1,0 +1,267 @@
+"""Composes the documents of the API and the live stream from the bus (state, queues) and the reports (counts).
+
+Either side may be down: what the other one knows is still shown, and `Health` says what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from analytics.errors import AnalyticsError
+from analytics.reports import CampaignSummary, EventFilter
+from analytics.web import figures
+from analytics.web.models import (
+    CampaignCard,
+    CampaignDetail,
+    CampaignInfo,
+    CampaignReport,
+    Figures,
+    Health,
+    LaneDepth,
+    LatencySeries,
+    Live,
+    Overview,
+    RateSeries,
+)
+from analytics.web.sources import Reports
+from events import campaigns, streams
+from events.bus import Bus
+from events.errors import BusError, RetryLater
+from events.ledger import Ledger
+from events.schemas import Campaign
+
+BEHIND_EVENTS: Final = 50_000
+"""More events than this not counted yet, and the figures are called behind: seconds at full rate."""
+
+NEWEST_CAMPAIGNS: Final = 100
+"""As many as the overview shows."""
+NEWEST_EVENTS: Final = 12
+FAILURE_ROWS: Final = 20
+
+UNAVAILABLE = "ClickHouse does not answer. Sending goes on and nothing is lost; the figures catch up when it is back."
+BEHIND = "The figures are behind: more events arrive than are counted. Nothing is lost; they catch up."
+BUS_UNAVAILABLE = "NATS does not answer, so queues and campaign states are not known. Jetpost goes on when it is back."
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """What both sides say about all campaigns at one moment."""
+
+    infos: dict[str, CampaignInfo]
+    summaries: dict[str, CampaignSummary]
+    health: Health
+
+
+class Composer:
+    """Remembers the last figures of the overview, to show their age rather than nothing when ClickHouse is away."""
+
+    def __init__(self, bus: Bus, reports: Reports, clock: Callable[[], float]) -> None:
+        self._bus = bus
+        self._reports = reports
+        self._clock = clock
+        self._summaries: dict[str, CampaignSummary] = {}
+        self._summaries_at: float | None = None
+        self._sparklines: dict[str, list[int]] = {}
+
+    async def overview(self) -> Overview:
+        known = await self._known()
+        cards = [await self._card(info, known) for info in list(known.infos.values())[:NEWEST_CAMPAIGNS]]
+        return Overview(at=self._clock(), health=known.health, campaigns=cards)
+
+    async def detail(self, campaign_id: str) -> CampaignDetail:
+        """Raises `CampaignNotFound`."""
+        known = await self._known()
+        info = _info(known, campaign_id)
+        return CampaignDetail(
+            at=self._clock(),
+            health=known.health,
+            campaign=info,
+            figures=await self._figures_if_possible(info, known),
+            lanes=await self._lanes(info),
+        )
+
+    async def report(self, campaign_id: str) -> CampaignReport:
+        """Raises `CampaignNotFound`, and `ClickHouseUnavailable`: a report is complete or none."""
+        known = await self._known(tolerant=False)
+        info = _info(known, campaign_id)
+        return CampaignReport(
+            at=self._clock(),
+            health=known.health,
+            campaign=info,
+            figures=await self._figures(info, known.summaries.get(campaign_id) or _unstarted(info)),
+            lanes=await self._lanes(info),
+            rate=await self.rate(info),
+            latency=await self.latency(info),
+            providers=await self._reports.providers(campaign_id),
+            failures=await self._reports.failures(campaign_id, FAILURE_ROWS),
+        )
+
+    async def live(self, campaign_id: str) -> Live:
+        """Raises `CampaignNotFound`. Without ClickHouse its lists are empty and its series null."""
+        try:
+            report = await self.report(campaign_id)
+            events = await self._reports.events(EventFilter(campaign=campaign_id), NEWEST_EVENTS)
+        except AnalyticsError:
+            return _without_analytics(await self.detail(campaign_id))
+        return Live(
+            at=report.at,
+            health=report.health,
+            campaign=report.campaign,
+            figures=report.figures,
+            lanes=report.lanes,
+            rate=report.rate,
+            latency=report.latency,
+            providers=report.providers,
+            failures=report.failures,
+            events=events,
+        )
+
+    async def info(self, campaign_id: str) -> CampaignInfo:
+        """Raises `CampaignNotFound`."""
+        return _info(await self._known(), campaign_id)
+
+    async def rate(self, info: CampaignInfo, step_seconds: int | None = None) -> RateSeries:
+        now = self._clock()
+        since = info.created_at if info.created_at is not None else now
+        step = step_seconds or figures.step_for((info.finished_at or now) - since)
+        points = await self._reports.rate(info.id, since, step)
+        return RateSeries(step_seconds=step, points=figures.complete(points, step, now, info.finished_at))
+
+    async def latency(self, info: CampaignInfo) -> LatencySeries:
+        now = self._clock()
+        duration = (info.finished_at or now) - (info.created_at or now)
+        step = max(10, figures.step_for(duration))
+        return LatencySeries(step_seconds=step, points=await self._reports.latency_over_time(info.id, step))
+
+    async def _known(self, *, tolerant: bool = True) -> _Known:
+        health = await self._health()
+        stored = await self._stored_campaigns()
+        try:
+            self._summaries = {summary.campaign: summary for summary in await self._reports.overview()}
+            self._summaries_at = self._clock()
+        except AnalyticsError:
+            if not tolerant:
+                raise
+            health = msgspec.structs.replace(health, analytics="unavailable", message=UNAVAILABLE)
+        health = msgspec.structs.replace(health, figures_at=self._summaries_at)
+        return _Known(_infos(stored, self._summaries), self._summaries, health)
+
+    async def _health(self) -> Health:
+        try:
+            ingester = await self._bus.consumer_state(streams.INGESTER.stream, streams.INGESTER.name)
+        except RetryLater:
+            return Health(bus="unavailable", message=BUS_UNAVAILABLE)
+        lag = ingester.waiting + ingester.in_flight if ingester else 0
+        if lag > BEHIND_EVENTS:
+            return Health(analytics="behind", lag_events=lag, message=BEHIND)
+        return Health(lag_events=lag)
+
+    async def _stored_campaigns(self) -> list[Campaign]:
+        try:
+            return await campaigns.all_of(self._bus)
+        except RetryLater:
+            return []
+
+    async def _card(self, info: CampaignInfo, known: _Known) -> CampaignCard:
+        summary = known.summaries.get(info.id)
+        progress = figures.progress_of(summary, info) if summary else None
+        return CampaignCard(campaign=info, progress=progress, sparkline=await self._sparkline(info, known))
+
+    async def _sparkline(self, info: CampaignInfo, known: _Known) -> list[int]:
+        """Asked of ClickHouse while the campaign runs; what has ended does not change any more."""
+        if info.finished_at is not None and info.id in self._sparklines:
+            return self._sparklines[info.id]
+        if known.health.analytics != "unavailable" and info.id in known.summaries:
+            now = self._clock()
+            since = info.created_at if info.created_at is not None else now
+            step = figures.step_for((info.finished_at or now) - since, figures.SPARKLINE_POINTS)
+            points = await self._reports.rate(info.id, since, step)
+            settled = figures.complete(points, step, now, info.finished_at)
+            self._sparklines[info.id] = [figures.outcomes(point) for point in settled]
+        return self._sparklines.get(info.id, [])
+
+    async def _figures_if_possible(self, info: CampaignInfo, known: _Known) -> Figures | None:
+        summary = known.summaries.get(info.id)
+        if known.health.analytics == "unavailable" or summary is None:
+            return None
+        try:
+            return await self._figures(info, summary)
+        except AnalyticsError:
+            return None
+
+    async def _figures(self, info: CampaignInfo, summary: CampaignSummary) -> Figures:
+        attempts = await self._reports.first_attempts(info.id)
+        return Figures(
+            progress=figures.progress_of(summary, info),
+            batches_planned=summary.batches_planned,
+            batches_queued=summary.batches_queued,
+            mails_per_second=figures.mails_per_second(attempts, summary.started_at),
+            latency=await self._reports.latency(info.id),
+            sizes=await self._reports.sizes(info.id),
+            first_attempts=attempts,
+        )
+
+    async def _lanes(self, info: CampaignInfo) -> list[LaneDepth]:
+        if info.finished_at is not None:
+            return []
+        try:
+            return [depth for spec in streams.lanes(info.id, info.pool) if (depth := await self._depth(info, spec))]
+        except BusError:
+            return []
+
+    async def _depth(self, info: CampaignInfo, spec: streams.ConsumerSpec) -> LaneDepth | None:
+        state = await self._bus.consumer_state(spec.stream, spec.name)
+        if state is None:
+            return None
+        provider = spec.name.rsplit("--", 1)[1]
+        return LaneDepth(pool=info.pool, provider=provider, waiting=state.waiting, in_flight=state.in_flight)
+
+
+def _infos(stored: list[Campaign], summaries: Mapping[str, CampaignSummary]) -> dict[str, CampaignInfo]:
+    """Every campaign that either side knows, the newest first; the bus's word on one goes before that of the facts."""
+    infos = {summary.campaign: figures.info_from_facts(summary) for summary in summaries.values()}
+    infos |= {campaign.id: figures.info_of(campaign) for campaign in stored}
+    return dict(sorted(infos.items(), key=lambda item: (item[1].created_at or 0, item[0]), reverse=True))
+
+
+def _info(known: _Known, campaign_id: str) -> CampaignInfo:
+    if campaign_id not in known.infos:
+        raise campaigns.CampaignNotFound(
+            f"There is no campaign {campaign_id!r}. GET /api/campaigns lists those there are."
+        )
+    return known.infos[campaign_id]
+
+
+def _unstarted(info: CampaignInfo) -> CampaignSummary:
+    """The summary of a campaign whose first fact has not been counted yet."""
+    return CampaignSummary(
+        campaign=info.id,
+        name=info.name,
+        pool=info.pool,
+        status=info.status,
+        started_at=info.created_at,
+        finished_at=info.finished_at,
+        duplicates=info.duplicates,
+        rejected=info.rejected,
+        batches_planned=0,
+        batches_queued=0,
+        rate=0.0,
+        ledger=Ledger(),
+    )
+
+
+def _without_analytics(detail: CampaignDetail) -> Live:
+    return Live(
+        at=detail.at,
+        health=detail.health,
+        campaign=detail.campaign,
+        figures=detail.figures,
+        lanes=detail.lanes,
+        rate=None,
+        latency=None,
+        providers=[],
+        failures=[],
+        events=[],
+    )
