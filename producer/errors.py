@@ -7,6 +7,8 @@ ProducerError
 ├── CampaignChanged         the campaign file or a template is not what the launch began with
 ├── CampaignExists          a campaign of this id is planned already
 ├── CampaignInterrupted     the same campaign was begun under another id
+├── CampaignUnrenderable    not one of the first recipients' mails can be made
+├── RejectsUnwritable       there is no place for the report of unusable rows
 └── LaunchedElsewhere       another process is launching this campaign
 """
 
@@ -44,3 +46,11 @@ class CampaignInterrupted(ProducerError):
 
 class LaunchedElsewhere(ProducerError):
     """Another process is launching this campaign. Let it finish, or stop it first."""
+
+
+class CampaignUnrenderable(ProducerError):
+    """The mails of the first recipients cannot be rendered. `jetpost check` and `jetpost preview` show why."""
+
+
+class RejectsUnwritable(ProducerError):
+    """Unusable rows could not be reported. Set `rejects_dir` to a folder that can be written to."""

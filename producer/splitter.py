@@ -5,7 +5,7 @@ The same audience gives the same batches, byte for byte: a launch that was inter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import NamedTuple
 
 from events import ids, streams
@@ -42,7 +42,7 @@ def split(
     counts: Counts,
     on_rejected: Callable[[Rejected], None],
     batch_size: int = streams.BATCH_SIZE,
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Batches of at most `batch_size` recipients, in the order of the audience; none is empty."""
     number, writer = 1, BatchWriter()
     for recipient in _unique(campaign, rows, counts, on_rejected):

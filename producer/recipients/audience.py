@@ -55,6 +55,8 @@ class Projection(msgspec.Struct, frozen=True):
     """The columns that become `Recipient.values`, in their order."""
     defaults: tuple[Any, ...] = ()
     """For each of `columns` what stands where a row has nothing; None: no default."""
+    constants: tuple[Any, ...] = ()
+    """Values that follow those of the columns, the same for everybody: defaults of variables without a column."""
 
 
 def format_of(path: Path) -> tuple[Format | None, Compression]:
@@ -117,7 +119,7 @@ def _recipient(row: Row, projection: Projection) -> Recipient:
     values = row.values
     if "" in values or None in values or ABSENT in values:
         values = _filled(values, projection)
-    return Recipient(address, provider, smtputf8, values)
+    return Recipient(address, provider, smtputf8, values + projection.constants)
 
 
 def _filled(values: tuple[Any, ...], projection: Projection) -> tuple[Any, ...]:

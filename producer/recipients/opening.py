@@ -48,6 +48,14 @@ def open_seekable(path: Path, compression: Compression) -> IO[bytes]:
     return unpacked
 
 
+def require_whole(path: Path, compression: Compression) -> None:
+    """Unpacks a compressed file to its end, which alone shows that nothing is missing. Raises `AudienceUnreadable`."""
+    if compression:
+        with readable(path), open_stream(path, compression) as stream:
+            while stream.read(_BUFFER_BYTES):
+                pass
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Whatever reading from a file raises because of the file becomes `AudienceUnreadable`."""

@@ -1,0 +1,275 @@
+"""Launches a campaign: from a checked file to batches that producers work on. Reads first for this half of the package.
+
+Every step is harmless to repeat, and the batches of an audience are the same in every run, so a launch that died goes on when
+it is started again: nobody is left out, and nobody is planned twice. A batch becomes a fact (`BatchPlanned`) before it becomes
+work, so that there is never work which the ledger does not know of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from events import campaigns, facts, schemas, streams, subjects
+from events.bus import Blobs, Bus, Message
+from events.facts import BatchPlanned, CampaignPlanned, CampaignStarted
+from events.schemas import BatchJob, Campaign
+from producer import checkpoint as checkpoints
+from producer.campaign import compiled
+from producer.campaign.check import Checked, Launchable
+from producer.checkpoint import CheckpointKeeper
+from producer.errors import AudienceEmpty, CampaignUnrenderable, RejectsUnwritable
+from producer.patience import patiently
+from producer.recipients import audience
+from producer.recipients.opening import require_whole
+from producer.recipients.recipient import Recipient
+from producer.recipients.rejects import RejectsFile, path_beside
+from producer.registration import Registered, batch_id, register
+from producer.rendering.errors import Unrenderable
+from producer.rendering.renderer import compile_campaign
+from producer.settings import ProducerSettings
+from producer.splitter import Batch, Counts, split
+
+T = TypeVar("T")
+
+REPORT_EVERY_SECONDS: Final = 0.25
+_MAILS_TRIED: Final = 100
+"""So many mails in a row that cannot be rendered are the template's fault."""
+
+
+class Progress(msgspec.Struct, frozen=True):
+    rows: int
+    """Read so far; after an interruption from the beginning again."""
+    planned: int
+    """Recipients so far."""
+    duplicates: int
+    rejected: int
+    waiting_for: str = ""
+    """Why nothing moves at the moment; empty: it moves."""
+
+
+class Launched(msgspec.Struct, frozen=True):
+    campaign: str
+    planned: int
+    batches: int
+    duplicates: int
+    rejected: int
+    rejects: Path | None
+    """The file that lists the unusable rows; None where there were none."""
+    resumed: bool
+    """An earlier run had begun it."""
+    cancelled: bool
+    """The campaign was cancelled meanwhile, and the rest of the audience left alone."""
+
+
+async def launch(
+    bus: Bus,
+    checked: Checked,
+    settings: ProducerSettings,
+    *,
+    clock: Callable[[], float],
+    on_progress: Callable[[Progress], None],
+) -> Launched:
+    """Plan everybody in the audience, or go on where an earlier run stopped.
+
+    Waits while the bus refuses, however long. Raises `producer.errors.ProducerError` where the campaign cannot be launched:
+    before anything is registered, unless the audience turns out to be damaged half-way.
+    """
+    assert checked.launchable is not None, "campaigns with problems are not launched"
+    launchable = checked.launchable
+    rejects = path_beside(launchable.audience.path, launchable.campaign.id, settings.rejects_dir)
+    _require_writable(rejects.parent)
+    await asyncio.to_thread(require_whole, launchable.audience.path, launchable.audience.compression)
+    dictionary = await asyncio.to_thread(_first_mail, launchable, settings)
+    run = _Run(bus, launchable, settings, clock, on_progress)
+    await run.register()
+    await run.store(dictionary)
+    await run.open_lanes()
+    await run.announce()
+    with RejectsFile(rejects) as file:
+        await run.split(file)
+    await run.close_planning()
+    return run.launched(rejects)
+
+
+class _Run:
+    """One run of a launch. Each step asks the bus again until it is taken."""
+
+    _registered: Registered
+    _keeper: CheckpointKeeper
+
+    def __init__(
+        self,
+        bus: Bus,
+        launchable: Launchable,
+        settings: ProducerSettings,
+        clock: Callable[[], float],
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self._bus = bus
+        self._launchable = launchable
+        self._id = launchable.campaign.id
+        self._settings = settings
+        self._clock = clock
+        self._on_progress = on_progress
+        self._counts = Counts()
+        self._planned = 0
+        self._batches = 0
+        self._cancelled = False
+
+    async def register(self) -> None:
+        fresh = await asyncio.to_thread(checkpoints.begin, self._launchable, self._settings.batch_size)
+        progress = await self._insist(partial(self._bus.bucket, streams.PROGRESS))
+        self._keeper = CheckpointKeeper(progress, self._id, uuid.uuid4().hex)
+        self._registered = await self._insist(
+            partial(register, self._bus, self._launchable, fresh, self._keeper, self._clock())
+        )
+
+    async def store(self, dictionary: bytes) -> None:
+        """What producers need. What an earlier run stored stays: mails may have been made with it."""
+        ready = msgspec.structs.replace(
+            self._launchable.campaign,
+            created_at=int(self._registered.campaign.created_at),
+            public_url=self._settings.public_url.rstrip("/"),
+        )
+        blobs = await self._insist(self._bus.blobs)
+        for name, data in (
+            (compiled.blob_name(self._id), compiled.encode(ready)),
+            (compiled.dictionary_name(self._id), dictionary),
+        ):
+            await self._insist(partial(_put_once if self._registered.resumed else _put, blobs, name, data))
+
+    async def open_lanes(self) -> None:
+        for lane in streams.lanes(self._id, self._launchable.campaign.pool):
+            await self._insist(partial(self._bus.create_consumer, lane))
+
+    async def announce(self) -> None:
+        campaign = self._registered.campaign
+        await self._state(CampaignStarted(self._id, campaign.created_at, campaign.name, campaign.pool))
+
+    async def split(self, rejects: RejectsFile) -> None:
+        """Cuts the whole audience, and publishes what is not published yet."""
+        rows = audience.read(self._launchable.audience, self._launchable.projection)
+        checkpoint = self._registered.checkpoint
+        with closing(split(self._id, rows, self._counts, rejects.write, checkpoint.batch_size)) as batches:
+            while batch := await self._next(batches):
+                if batch.number >= checkpoint.batch:
+                    if await self._is_cancelled():
+                        return
+                    await self._publish(batch)
+                self._planned += batch.planned
+                self._batches = batch.number
+
+    async def _next(self, batches: Iterator[Batch]) -> Batch | None:
+        """The next batch, cut in a thread, with reports of progress meanwhile."""
+        cutting = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
+        try:
+            while not cutting.done():
+                await asyncio.wait([cutting], timeout=REPORT_EVERY_SECONDS)
+                self._report()
+        finally:
+            await asyncio.wait([cutting])  # a thread cannot be stopped: a cancelled launch ends with its batch
+        return cutting.result()
+
+    async def _is_cancelled(self) -> bool:
+        campaign = await self._insist(partial(campaigns.get, self._bus, self._id))
+        return campaign.status == "cancelled"
+
+    async def _publish(self, batch: Batch) -> None:
+        checkpoint = msgspec.structs.replace(self._registered.checkpoint, batch=batch.number)
+        await self._insist(partial(self._keeper.write, checkpoint))
+        name, identifier = compiled.batch_name(self._id, batch.number), batch_id(self._id, batch.number)
+        if identifier in self._registered.published:
+            return
+        blobs = await self._insist(self._bus.blobs)
+        await self._insist(partial(blobs.put, name, batch.recipients))
+        await self._state(BatchPlanned(self._id, self._clock(), batch.number, batch.planned))
+        job = schemas.encode_batch(BatchJob(self._id, batch.number, batch.planned, name))
+        message = Message(subjects.batches(self._id), job, identifier)
+        await self._insist(partial(self._bus.publish, streams.BATCHES.name, [message]))
+
+    async def close_planning(self) -> None:
+        duplicates, rejected = self._counts.duplicates, self._counts.rejected
+        await self._state(CampaignPlanned(self._id, self._clock(), self._batches, self._planned, duplicates, rejected))
+
+        def planned(campaign: Campaign) -> Campaign:
+            return campaigns.planned(
+                campaign, recipients=self._planned, batches=self._batches, duplicates=duplicates, rejected=rejected
+            )
+
+        campaign = await self._insist(partial(campaigns.change, self._bus, self._id, planned))
+        self._cancelled = campaign.status == "cancelled"
+        self._report()
+
+    async def _state(self, fact: facts.CampaignFact) -> None:
+        identifier = facts.id_of(fact)
+        if identifier not in self._registered.published:
+            message = Message(facts.subject_of(fact), facts.encode(fact), identifier)
+            await self._insist(partial(self._bus.publish, streams.EVENTS.name, [message]))
+
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await patiently(call, self._report)
+
+    def _report(self, waiting_for: str = "") -> None:
+        counts = self._counts
+        self._on_progress(Progress(counts.rows, counts.planned, counts.duplicates, counts.rejected, waiting_for))
+
+    def launched(self, rejects: Path) -> Launched:
+        return Launched(
+            campaign=self._id,
+            planned=self._planned,
+            batches=self._batches,
+            duplicates=self._counts.duplicates,
+            rejected=self._counts.rejected,
+            rejects=rejects if self._counts.rejected else None,
+            resumed=self._registered.resumed,
+            cancelled=self._cancelled,
+        )
+
+
+def _require_writable(folder: Path) -> None:
+    if not os.access(folder, os.W_OK):
+        raise RejectsUnwritable(f"{folder} cannot be written to. Set `rejects_dir` to a folder that can.")
+
+
+def _first_mail(launchable: Launchable, settings: ProducerSettings) -> bytes:
+    """The mail that serves as dictionary of all others: the first recipient's that can be rendered.
+
+    Raises `AudienceEmpty`, `CampaignUnrenderable` and `AudienceUnreadable`.
+    """
+    try:
+        renderer = compile_campaign(launchable.campaign, settings)
+    except ValueError as error:
+        raise CampaignUnrenderable(str(error)) from error
+    reasons: list[str] = []
+    for row in audience.read(launchable.audience, launchable.projection):
+        if not isinstance(row, Recipient):
+            continue
+        try:
+            return renderer.render(row).message
+        except Unrenderable as error:
+            reasons.append(str(error))
+        if len(reasons) == _MAILS_TRIED:
+            break
+    if reasons:
+        raise CampaignUnrenderable(f"Not one of the first {len(reasons)} mails can be rendered: {reasons[0]}.")
+    raise AudienceEmpty(f"Nobody in {launchable.audience.path} can be mailed: it has no row with a usable address.")
+
+
+async def _put(blobs: Blobs, name: str, data: bytes) -> None:
+    await blobs.put(name, data)
+
+
+async def _put_once(blobs: Blobs, name: str, data: bytes) -> None:
+    try:
+        await blobs.get(name)
+    except KeyError:
+        await blobs.put(name, data)
