@@ -15,22 +15,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from events import streams, subjects
 from events.bus import Bus, Message, Record, Stored
 from events.schemas import Mail
-from sender.journal import Entry, Journal, Question, message
+from sender.journal import Entry, Journal, Question, message, read_at
 from sender.lanes import Held
 from sender.patience import Patience
 from sender.rounds import Rounds
 
 REMEMBERED_SECONDS: Final = streams.DEDUPLICATION_SECONDS * 2 / 3
 """What is younger than this by our clock is younger than the window by the server's, a minute of difference allowed."""
-
-_READ_ON: Final = 500
-"""Claims that are read on from one that is looked for: those of the same round lie beside it."""
 
 
 class Won(NamedTuple):
@@ -87,26 +84,15 @@ class Claims:
             self._patience.insist(lambda: self._bus.publish(streams.CLAIMS.name, claims)),
             self._patience.insist(lambda: self._bus.publish(streams.JOURNAL.name, entries)),
         )
+        duplicates = {answer.sequence for answer in stored if answer.duplicate}
         originals = await self._patience.insist(
-            lambda: self._read_claims({answer.sequence for answer in stored if answer.duplicate})
+            lambda: read_at(self._bus, streams.CLAIMS.name, subjects.CLAIMS, duplicates)
         )
         now = self._clock()
         return [
             _judge(one, answer, originals.get(answer.sequence), claim.payload, now)
             for one, answer, claim in zip(held, stored, claims, strict=True)
         ]
-
-    async def _read_claims(self, sequences: Collection[int]) -> dict[int, Record]:
-        found: dict[int, Record] = {}
-        for sequence in sorted(sequences):
-            if sequence in found:
-                continue
-            async for record in self._bus.read(streams.CLAIMS.name, subjects.CLAIMS, from_sequence=sequence):
-                if record.sequence in sequences:
-                    found[record.sequence] = record
-                if record.sequence >= sequence + _READ_ON:
-                    break
-        return found
 
     async def _prove(self, unproven: Sequence[tuple[Held, _Unproven]]) -> list[Claim]:
         campaign = unproven[0][0].lane.campaign.id

@@ -7,14 +7,14 @@ takes a second or so per million mails of the campaign, and is needed only for m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
 from events import facts, streams, subjects
-from events.bus import Bus, Message
-from events.facts import Fact
+from events.bus import Bus, Message, Record
+from events.facts import MAIL_FACTS, MailFact
 from sender.rounds import Rounds
 
 
@@ -27,6 +27,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     """A sequence of EVENTS from before the claim: the outcomes of these attempts lie behind it."""
     attempts: tuple[str, ...]
 
+
+_READ_ON: Final = 500
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Entry).decode
@@ -68,17 +70,36 @@ class Journal:
             for attempt, own in questions
         ]
 
-    async def last_facts(self, campaign: str, mails: Mapping[str, int]) -> dict[str, Fact]:
-        """What EVENTS says last of each of these mails, given a sequence before it. Raises `RetryLater`."""
-        found: dict[str, Fact] = {}
+    async def last_facts(self, campaign: str, mails: Mapping[str, int]) -> dict[str, MailFact]:
+        """What EVENTS says last of each of these mails behind the sequence given with it. Raises `RetryLater`."""
+        found: dict[str, MailFact] = {}
         start = min(mails.values(), default=0) + 1
         events = self._bus.read(streams.EVENTS.name, subjects.events_of_campaign(campaign), from_sequence=start)
         async for record in events:
             mail = record.id.partition("/")[0]
-            if mail in mails:
-                found[mail] = facts.decode(record.payload)
+            if record.sequence > mails.get(mail, record.sequence):
+                fact = facts.decode(record.payload)
+                if isinstance(fact, MAIL_FACTS):
+                    found[mail] = fact
         return found
 
     async def close(self) -> None:
         for search in self._searches.values():
             await search.close()
+
+
+async def read_at(bus: Bus, stream: str, filter_subject: str, sequences: Collection[int]) -> dict[int, Record]:
+    """The messages at these places of a stream, as far as they are still there. Raises `RetryLater`.
+
+    Places that are asked for together mostly lie together, so each read goes on for a while.
+    """
+    found: dict[int, Record] = {}
+    for sequence in sorted(sequences):
+        if sequence in found:
+            continue
+        async for record in bus.read(stream, filter_subject, from_sequence=sequence):
+            if record.sequence in sequences:
+                found[record.sequence] = record
+            if record.sequence >= sequence + _READ_ON:
+                break
+    return found

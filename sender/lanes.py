@@ -16,29 +16,30 @@ from typing import Final
 
 import msgspec
 
-from events import ids, schemas
-from events.bus import Delivery
+from events import ids, schemas, streams
+from events.bus import Consumer, Delivery
 from events.compression import Decompressor
 from events.schemas import Campaign, Mail
-from events.streams import ACK_WAIT_SECONDS
 from sender import admission
 
 _log = logging.getLogger(__name__)
 
-HOLD_SECONDS: Final = ACK_WAIT_SECONDS - 5.0
+HOLD_SECONDS: Final = streams.ACK_WAIT_SECONDS - 5.0
 """A hold older than this counts as lapsed: the rest is for clocks and for the way to the server."""
 
 
 class Held:
     """One mail in this process's hands."""
 
-    __slots__ = ("attempt_id", "delivery", "lane", "mail", "since")
+    __slots__ = ("attempt_id", "delivery", "lane", "mail", "since", "taken")
 
     def __init__(self, lane: Lane, delivery: Delivery, mail: Mail, since: float) -> None:
         self.lane = lane
         self.delivery = delivery
         self.mail = mail
         self.since = since
+        self.taken = False
+        """A session has it; from here on only an extension that was confirmed in time renews the hold."""
         self.attempt_id = ids.attempt_id(mail.mail_id, mail.attempt)
 
     def lapsed(self, now: float) -> bool:
@@ -49,9 +50,10 @@ class Held:
 class Lane:
     """One campaign's mails for one mailbox provider, as far as they are in this process."""
 
-    def __init__(self, campaign: Campaign, provider: str, decompressor: Decompressor) -> None:
+    def __init__(self, campaign: Campaign, provider: str, consumer: Consumer, decompressor: Decompressor) -> None:
         self.campaign = campaign
         self.provider = provider
+        self.consumer = consumer
         self.decompressor = decompressor
         self.waiting: deque[Held] = deque()
         """Held and unclaimed, in order."""
@@ -59,17 +61,23 @@ class Lane:
         """Everything held, by sequence."""
         self.turns = 0
         """Sessions that work for this lane now."""
+        self.changed = asyncio.Event()
+        """Set when there may be reason to fetch again: mails were taken, or the campaign changed."""
 
     @property
     def pool(self) -> str:
         return self.campaign.pool
+
+    def __str__(self) -> str:
+        return streams.lane_name(self.campaign.id, self.pool, self.provider)
 
     def receive(self, deliveries: Sequence[Delivery], since: float) -> None:
         """Hold what was delivered, by a server that was asked no earlier than `since`."""
         for delivery in deliveries:
             again = self.unsettled.get(delivery.sequence)
             if again is not None:  # our own hold had lapsed, and the server gave the mail to us once more
-                again.delivery, again.since = delivery, since
+                again.delivery = delivery
+                again.since = again.since if again.taken else since
                 continue
             try:
                 mail = schemas.decode_mail(delivery.payload)
@@ -89,12 +97,10 @@ class Lane:
             if held.lapsed(now):
                 self.unsettled.pop(held.delivery.sequence, None)
             else:
+                held.taken = True
                 taken.append(held)
+        self.changed.set()
         return taken
-
-    def give_back(self, held: Sequence[Held]) -> None:
-        """Untouched after all: first in line again."""
-        self.waiting.extendleft(reversed(held))
 
     def forget(self, held: Iterable[Held]) -> None:
         """Settled, or let go: not extended any more."""

@@ -1,0 +1,173 @@
+"""Fetches mails for the lanes of every open campaign, and keeps the holds on them alive.
+
+A lane opens when its campaign appears and closes when the campaign is finished. While the campaign is paused nothing is
+fetched, and what is held already stays held, unclaimed: giving it back would use up one of its deliveries, and after
+`streams.MAX_DELIVERIES` a mail counts as one that kills its workers. A sender that stops gives everything back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+from events import providers, streams
+from events.bus import Bus
+from events.errors import BusError
+from events.schemas import Campaign
+from sender import admission, campaigns
+from sender.campaigns import Dictionaries
+from sender.lanes import HOLD_SECONDS, Held, Lane, Lanes
+from sender.patience import Patience
+from sender.settings import SenderSettings
+
+_log = logging.getLogger(__name__)
+
+EXTEND_AFTER_SECONDS: Final = streams.ACK_WAIT_SECONDS / 3
+"""A hold that is older is extended; early enough to try twice more before it lapses."""
+
+_LOOK_EVERY_SECONDS: Final = 5.0
+
+
+class Intake:
+    def __init__(
+        self, bus: Bus, settings: SenderSettings, clock: Callable[[], float], lanes: Mapping[str, Lanes]
+    ) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._clock = clock
+        self._lanes = lanes
+        self._pools = frozenset(lanes)
+        self._dictionaries = Dictionaries(bus)
+        self._campaigns: dict[str, Campaign] = {}
+        self._feeding: dict[str, list[asyncio.Task[None]]] = {}
+        self.open: set[Lane] = set()
+
+    async def run(self) -> None:
+        """Follow the campaigns and keep holds alive, until cancelled."""
+        keeping = asyncio.create_task(self._keep_holds())
+        try:
+            async for key, campaign in campaigns.follow(
+                self._bus, Patience("watch", self._settings.retry_pause_seconds)
+            ):
+                await self._change(key, campaign)
+        finally:
+            keeping.cancel()
+
+    async def _change(self, key: str, campaign: Campaign | None) -> None:
+        if campaign is None or not campaigns.is_open(campaign, self._pools):
+            await self._close_campaign(key)
+            return
+        self._campaigns[key] = campaign
+        for lane in self.open:
+            if lane.campaign.id == key:
+                lane.campaign = campaign
+                lane.changed.set()
+        self._lanes[campaign.pool].notify()
+        if key not in self._feeding:
+            self._feeding[key] = [asyncio.create_task(self._serve(key, name)) for name in providers.PROVIDERS]
+
+    async def _close_campaign(self, key: str) -> None:
+        tasks = self._feeding.pop(key, [])
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for lane in [lane for lane in self.open if lane.campaign.id == key]:
+            await self._close_lane(lane)
+        self._campaigns.pop(key, None)
+        self._dictionaries.forget(key)
+
+    async def stop_fetching(self) -> None:
+        """From here on nothing is fetched; what is held stays held."""
+        tasks = [task for tasks in self._feeding.values() for task in tasks]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def close(self) -> None:
+        """Give back everything that was not settled. Where NATS does not answer it comes again by itself."""
+        await self.stop_fetching()
+        for lane in list(self.open):
+            await self._close_lane(lane)
+
+    async def _close_lane(self, lane: Lane) -> None:
+        self.open.discard(lane)
+        self._lanes[lane.pool].remove(lane)
+        with suppress(BusError):
+            await lane.consumer.release([held.delivery for held in lane.waiting])
+            await lane.consumer.close()
+        lane.forget(lane.waiting)
+        lane.waiting.clear()
+
+    async def _serve(self, campaign: str, provider: str) -> None:
+        """Open the lane as soon as it exists, and feed it until cancelled."""
+        patience = Patience("feed", self._settings.retry_pause_seconds)
+        decompressor = await patience.insist(lambda: self._dictionaries.decompressor(campaign))
+        pool = self._campaigns[campaign].pool
+        name = streams.lane_name(campaign, pool, provider)
+        consumer = await patience.insist(lambda: self._bus.consumer(streams.MAIL.name, name))
+        lane = Lane(self._campaigns[campaign], provider, consumer, decompressor)
+        self.open.add(lane)
+        self._lanes[pool].add(lane)
+        while True:
+            try:
+                await self._feed(lane, patience)
+            except BusError as error:
+                await patience.wait(error)
+            except Exception as error:
+                _log.exception("feeding lane %s failed", name)
+                await patience.wait(error)
+
+    async def _feed(self, lane: Lane, patience: Patience) -> None:
+        settings = self._settings
+        outstanding, began = 0, self._clock()
+        while True:
+            await self._until_hungry(lane)
+            previous, began = began, self._clock()
+            since = previous if outstanding else began  # what was asked for earlier may have been delivered earlier
+            limit = outstanding or min(settings.fetch_mails, settings.prefetch_mails - len(lane.waiting))
+            deliveries = await lane.consumer.fetch(limit, settings.fetch_wait_seconds)
+            patience.succeeded()
+            outstanding = limit - len(deliveries) if deliveries else 0
+            lane.receive(deliveries, since)
+            self._lanes[lane.pool].notify()
+
+    async def _until_hungry(self, lane: Lane) -> None:
+        while not self._is_hungry(lane):
+            lane.changed.clear()
+            await lane.changed.wait()
+
+    def _is_hungry(self, lane: Lane) -> bool:
+        has_room = len(lane.waiting) <= self._settings.prefetch_mails - self._settings.fetch_mails
+        return has_room and not isinstance(admission.decide(lane.campaign, self._clock()), admission.Hold)
+
+    async def _keep_holds(self) -> None:
+        patience = Patience("extend", self._settings.retry_pause_seconds)
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+            try:
+                await self.extend_holds()
+            except Exception as error:
+                await patience.wait(error)
+            else:
+                patience.succeeded()
+
+    async def extend_holds(self) -> None:
+        """Extend what has been held for a while. Raises `RetryLater`."""
+        for lane in list(self.open):
+            asked = self._clock()
+            aging = [held for held in lane.unsettled.values() if asked - held.since > EXTEND_AFTER_SECONDS]
+            if aging:
+                await lane.consumer.extend([held.delivery for held in aging])
+                _renew(aging, asked, self._clock())
+
+
+def _renew(extended: list[Held], asked: float, confirmed: float) -> None:
+    """An extension counts only if it was confirmed before the hold lapsed: otherwise somebody else may have the mail."""
+    for held in extended:
+        if confirmed - held.since <= HOLD_SECONDS:
+            held.since = max(held.since, asked)

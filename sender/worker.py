@@ -1,0 +1,304 @@
+"""The sender: takes due mails from their lanes, hands them to the next server, and states what became of each.
+
+One turn of a session takes a few mails of one lane through these steps:
+
+    fetch        a lane's mails lie ready, fetched ahead and unclaimed (`intake`)
+    admit        is the campaign still to be sent? (`admission`)
+    lease        a session that is connected
+    claim        the right to make the attempt, which only one worker ever gets (`claims`)
+    deliver      through the session's driver
+    decide       what the outcome means for the mail (`retry`)
+    record       retry, dead letter, fact: published in this order (`recorder`, `outcomes`)
+    acknowledge  only then
+
+What dies in between comes again after the ack-wait. Its claim is found taken, and it is stated to be in doubt unless its
+outcome is known (`doubts`). Nothing is ever sent on a claim that somebody else may hold, and nothing is acknowledged before
+its fate is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random as random_module
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final, NamedTuple, TypeAlias, assert_never
+
+from events import streams
+from events.bus import Bus
+from events.compression import FrameRefused
+from sender import admission, outcomes, retry
+from sender.claims import Claims, Taken, Won
+from sender.doubts import Doubts
+from sender.drivers.base import ConnectionFailed, Driver, NotTried, Outbound, Outcome, Pool, Reply
+from sender.intake import Intake
+from sender.journal import Journal
+from sender.lanes import Held, Lane, Lanes
+from sender.patience import Patience
+from sender.recorder import Recorder
+from sender.retry import GiveUp, Random, Rules
+from sender.settings import Relay, SenderSettings
+
+_log = logging.getLogger(__name__)
+
+Connect: TypeAlias = Callable[[str, Relay], Pool]
+"""Makes the sessions of a pool, given its name; does not connect yet."""
+
+_SESSIONS_PER_ATTEMPT: Final = 3
+"""A claimed mail that a session certainly did not take goes to another this often; then it is scheduled as a new attempt."""
+
+_WITHDRAWN_AT_A_TIME: Final = 250
+
+
+async def run(
+    bus: Bus,
+    settings: SenderSettings,
+    connect: Connect,
+    *,
+    clock: Callable[[], float],
+    stop: asyncio.Event,
+    random: Random = random_module.random,
+) -> None:
+    """Send until `stop`; then finish what is claimed, state it, give back the rest, and close the sessions."""
+    worker = Worker(bus, settings, connect, clock, random)
+    try:
+        await worker.start()
+        await stop.wait()
+    finally:
+        await worker.stop()
+
+
+class _Try(NamedTuple):
+    """A claimed mail on its way out."""
+
+    held: Held
+    outbound: Outbound
+
+
+class _Line(NamedTuple):
+    """A pool at work: its sessions, and the lanes that they serve."""
+
+    sessions: Pool
+    lanes: Lanes
+    size: int
+    connecting: Patience
+
+
+class Worker:
+    """One sender process. Its parts live from `start` to `stop`."""
+
+    def __init__(
+        self, bus: Bus, settings: SenderSettings, connect: Connect, clock: Callable[[], float], random: Random
+    ) -> None:
+        pause = settings.retry_pause_seconds
+        self._bus = bus
+        self._settings = settings
+        self._clock = clock
+        self._random = random
+        self._lines = {
+            name: _Line(
+                connect(name, relay),
+                Lanes(relay.max_connections, settings.lane_share, clock),
+                relay.max_connections,
+                Patience(f"connect {name}", pause),
+            )
+            for name, relay in settings.pools.items()
+        }
+        self._journal = Journal(bus)
+        self._claims = Claims(bus, self._journal, clock, Patience("claim", pause))
+        self._doubts = Doubts(bus, self._journal, clock, random)
+        self._recorder = Recorder(
+            bus, self._claims, self._journal, clock, Patience("record", pause), settings.record_backlog_mails
+        )
+        self._intake = Intake(bus, settings, clock, {name: line.lanes for name, line in self._lines.items()})
+        self._background: list[asyncio.Task[None]] = []
+        self._slots: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Returns when everything is at work."""
+        state = await Patience("start", self._settings.retry_pause_seconds).insist(
+            lambda: self._bus.stream_state(streams.EVENTS.name)
+        )
+        self._claims.events_seen = state.last_sequence
+        self._background = [
+            asyncio.create_task(self._keep_going("record", self._recorder.run)),
+            asyncio.create_task(self._keep_going("watch", self._intake.run)),
+        ]
+        self._slots = [asyncio.create_task(self._slot(line)) for line in self._lines.values() for _ in range(line.size)]
+
+    async def stop(self) -> None:
+        """Take nothing more, finish what is claimed, give back the rest. Takes `stop_seconds` at most."""
+        for line in self._lines.values():
+            line.lanes.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.stop_seconds):
+                await self._intake.stop_fetching()
+                if self._slots:
+                    await asyncio.wait(self._slots)
+                await self._recorder.drain()
+        await _cancel([*self._slots, *self._background])
+        await self._claims.close()
+        await self._journal.close()
+        await self._intake.close()
+        for line in self._lines.values():
+            await line.sessions.close()
+
+    async def _keep_going(self, step: str, call: Callable[[], Awaitable[None]]) -> None:
+        """What must always run, runs again whatever happens to it."""
+        patience = Patience(step, self._settings.retry_pause_seconds)
+        while True:
+            try:
+                await call()
+            except Exception as error:
+                _log.exception("%s failed", step)
+                await patience.wait(error)
+
+    async def _slot(self, line: _Line) -> None:
+        """One session's worth of work, turn after turn, until the lanes are closed."""
+        patience = Patience("send", self._settings.retry_pause_seconds)
+        while (lane := await line.lanes.next()) is not None:
+            try:
+                await self._recorder.room()
+                await self._turn(line, lane)
+                patience.succeeded()
+            except ConnectionFailed as error:
+                await line.connecting.wait(error, at_least_seconds=error.retry_after_seconds or 0.0)
+            except Exception as error:
+                _log.exception("a turn for %s failed; its mails come again after the ack-wait", lane)
+                await patience.wait(error)
+            finally:
+                line.lanes.done(lane)
+
+    async def _turn(self, line: _Line, lane: Lane) -> None:
+        match admission.decide(lane.campaign, self._clock()):
+            case admission.Send():
+                await self._send(line, lane)
+            case admission.Expire():
+                unsent = await self._withdraw(lane)
+                now = self._clock()
+                self._recorder.put([outcomes.to_record(retry.Expire(), held, now) for held in unsent])
+            case admission.Drop():
+                self._recorder.acknowledge(await self._withdraw(lane))
+            case admission.Hold():
+                return
+            case unexpected:
+                assert_never(unexpected)
+
+    async def _withdraw(self, lane: Lane) -> list[Held]:
+        """Mails that will not be sent and never were. One that somebody had before is claimed first: it may have been sent."""
+        held = lane.take(_WITHDRAWN_AT_A_TIME, self._clock())
+        with _letting_go(lane, held):
+            again = [one for one in held if one.delivery.deliveries > 1]
+            claims = await self._claims.claim(again) if again else []
+            taken = [(one, claim) for one, claim in zip(again, claims, strict=True) if isinstance(claim, Taken)]
+            await self._state_doubts(lane, taken)
+        doubtful = {one.attempt_id for one, _ in taken}
+        return [one for one in held if one.attempt_id not in doubtful]
+
+    async def _send(self, line: _Line, lane: Lane) -> None:
+        held: list[Held] = []
+        with _letting_go(lane, held):
+            async with line.sessions.lease() as driver:
+                line.connecting.succeeded()
+                held += self._take(lane, driver.room)
+                won, taken = await self._claim(self._open(held))
+                left = await self._deliver(driver, lane, won)
+            await self._deliver_again(line, lane, left)
+            await self._state_doubts(lane, taken)
+
+    def _take(self, lane: Lane, limit: int) -> list[Held]:
+        """The campaign may have changed while a session was being made."""
+        now = self._clock()
+        return lane.take(limit, now) if isinstance(admission.decide(lane.campaign, now), admission.Send) else []
+
+    def _open(self, held: Sequence[Held]) -> list[_Try]:
+        """The mails, decompressed; one that cannot be is given up, as it never could be."""
+        opened: list[_Try] = []
+        for one in held:
+            try:
+                opened.append(_Try(one, _to_outbound(one)))
+            except FrameRefused as error:
+                given_up = GiveUp("unreadable", "unreadable", Reply(0, "", str(error)))
+                self._recorder.put([outcomes.to_record(given_up, one, self._clock())])
+        return opened
+
+    async def _claim(self, opened: Sequence[_Try]) -> tuple[list[_Try], list[tuple[Held, Taken]]]:
+        if not opened:
+            return [], []
+        claims = await self._claims.claim([one.held for one in opened])
+        won = [one for one, claim in zip(opened, claims, strict=True) if isinstance(claim, Won)]
+        taken = [(one.held, claim) for one, claim in zip(opened, claims, strict=True) if isinstance(claim, Taken)]
+        return won, taken
+
+    async def _deliver(self, driver: Driver, lane: Lane, tries: Sequence[_Try]) -> list[_Try]:
+        """Deliver, and have the outcomes recorded; returns those that the session certainly did not take.
+
+        A mail whose hold has lapsed is let go: somebody else may have been given it, and will find its claim.
+        """
+        now = self._clock()
+        good = [one for one in tries if not one.held.lapsed(now)]
+        lane.forget(one.held for one in tries if one.held.lapsed(now))
+        if not good:
+            return []
+        answers = await driver.deliver([one.outbound for one in good])
+        left = [one for one, outcome in zip(good, answers, strict=True) if isinstance(outcome, NotTried)]
+        self._record(
+            lane,
+            [(one.held, out) for one, out in zip(good, answers, strict=True) if not isinstance(out, NotTried)],
+        )
+        return left
+
+    async def _deliver_again(self, line: _Line, lane: Lane, left: list[_Try]) -> None:
+        reason = "no session took the mail"
+        for _ in range(_SESSIONS_PER_ATTEMPT - 1):
+            if not left:
+                return
+            try:
+                async with line.sessions.lease() as driver:
+                    room = driver.room
+                    left = [*await self._deliver(driver, lane, left[:room]), *left[room:]]
+            except ConnectionFailed as error:
+                reason = str(error)
+                break
+        self._record(lane, [(one.held, NotTried(reason)) for one in left])
+
+    def _record(self, lane: Lane, results: Sequence[tuple[Held, Outcome]]) -> None:
+        now, rules = self._clock(), self._rules(lane)
+        self._recorder.put(
+            [
+                outcomes.to_record(retry.decide(outcome, held.mail, rules, now, self._random), held, now)
+                for held, outcome in results
+            ]
+        )
+
+    async def _state_doubts(self, lane: Lane, taken: Sequence[tuple[Held, Taken]]) -> None:
+        if taken:
+            await self._doubts.state(taken, self._rules(lane))
+            self._recorder.acknowledge([held for held, _ in taken])
+
+    def _rules(self, lane: Lane) -> Rules:
+        return Rules(self._settings.retry, lane.campaign.policy, lane.campaign.deadline)
+
+
+def _to_outbound(held: Held) -> Outbound:
+    mail, lane = held.mail, held.lane
+    message = lane.decompressor.decompress(mail.body)
+    return Outbound(mail.mail_id, mail.recipient, lane.campaign.return_path, message, mail.smtputf8)
+
+
+@contextmanager
+def _letting_go(lane: Lane, held: Sequence[Held]) -> Iterator[None]:
+    """Mails whose turn fails are let go, so that nobody extends their holds: they come again after the ack-wait."""
+    try:
+        yield
+    except BaseException:
+        lane.forget(held)
+        raise
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
