@@ -58,7 +58,7 @@ def due_by_lane(counts: Mapping[str, int]) -> dict[tuple[str, str, str], int]:
 
 
 def show(queues: Queues) -> None:
-    """Set the gauges. A lane that is empty now shows 0, not what it last held."""
+    """Set the gauges. A lane that is empty is not shown any more, rather than with what it last held."""
     depths: Counter[tuple[str, str]] = Counter()
     for (pool, provider, _), count in queues.due.items():
         depths[pool, provider] += count

@@ -1,0 +1,54 @@
+import pytest
+from prometheus_client import REGISTRY
+
+from analytics import queues
+from events import streams, subjects
+from events.bus import Message
+
+
+async def publish(bus, stream, *names):
+    await bus.publish(stream, [Message(name, b"") for name in names])
+
+
+@pytest.fixture
+async def filled_bus(memory_bus, clock):
+    await memory_bus.create_consumer(streams.lane("spring", "main", "gmail"))
+    due = subjects.mail_due("main", "gmail", "spring")
+    await publish(memory_bus, "MAIL", due, due, subjects.mail_due("main", "yahoo", "summer"))
+    waiting = Message(
+        subjects.mail_waiting("spring", "main", "gmail", "soft", "m"), b"", due_at=clock() + 60, target=due
+    )
+    await memory_bus.publish("MAIL", [waiting])
+    await publish(memory_bus, "BATCHES", subjects.batches("spring"))
+    await publish(memory_bus, "DLQ", subjects.dlq("spring", "gmail", "block"), subjects.dlq("spring", "gmail", "soft"))
+    await publish(memory_bus, "EVENTS", *[subjects.event("accepted", "spring")] * 3)
+    return memory_bus
+
+
+async def test_everything_in_the_queues_is_counted(filled_bus):
+    measured = await queues.measure(filled_bus)
+    assert measured.due == {("main", "gmail", "spring"): 2, ("main", "yahoo", "summer"): 1}
+    assert measured.due_of("spring") == 2
+    assert (measured.waiting, measured.batches, measured.given_up) == (1, {"spring": 1}, 2)
+    assert (measured.ingest_lag, measured.last_event) == (3, 3)
+
+
+async def test_mails_in_a_senders_hands_still_count_as_due(filled_bus):
+    consumer = await filled_bus.consumer("MAIL", streams.lane_name("spring", "main", "gmail"))
+    await consumer.fetch(2, 1.0)
+    assert (await queues.measure(filled_bus)).due_of("spring") == 2
+
+
+async def test_gauges_show_what_was_measured_and_forget_lanes_that_are_empty(filled_bus):
+    def depth(provider):
+        return REGISTRY.get_sample_value("queue_depth", {"pool": "main", "provider": provider})
+
+    queues.show(await queues.measure(filled_bus))
+    assert (depth("gmail"), depth("yahoo")) == (2, 1)
+    await filled_bus.purge("MAIL", subjects.mail_due("main", "gmail", "spring"))
+    queues.show(await queues.measure(filled_bus))
+    assert (depth("gmail"), depth("yahoo")) == (None, 1)
+    assert REGISTRY.get_sample_value("retry_queue_size") == 1
+    assert REGISTRY.get_sample_value("dlq_size") == 2
+    assert REGISTRY.get_sample_value("batches_waiting") == 1
+    assert REGISTRY.get_sample_value("ingest_lag_events") == 3

@@ -1,0 +1,113 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics import rows
+from analytics.clickhouse import tables
+from events import facts
+from events.bus import Record
+
+AT = 1_800_000_000.123
+
+MAIL = ("spring", AT, "mail", 2, "jo@example.com", "main", "gmail")
+FACTS = {
+    "accepted": facts.EmailAccepted(*MAIL, latency_seconds=1.5, code=250, enhanced="2.0.0", reply="ok 17"),
+    "deferred": facts.EmailDeferred(*MAIL, "soft", 452, "4.2.2", "over quota by 17", AT + 60),
+    "bounced": facts.EmailBounced(*MAIL, "hard", 550, "5.1.1", "unknown"),
+    "failed": facts.EmailFailed(*MAIL, "block", 550, "5.7.1", "blocked"),
+    "expired": facts.EmailExpired(*MAIL),
+    "suppressed": facts.EmailSuppressed(*MAIL, "complained"),
+    "in_doubt": facts.EmailInDoubt(*MAIL, "claimed before"),
+    "campaign_started": facts.CampaignStarted("spring", AT, "Spring", "main"),
+    "batch_planned": facts.BatchPlanned("spring", AT, 3, 50_000),
+    "campaign_planned": facts.CampaignPlanned("spring", AT, 3, 120_000, 5, 7),
+    "batch_queued": facts.BatchQueued("spring", AT, 3, 49_990, 4, 6, 500_000_000, 4_500_000),
+    "campaign_closed": facts.CampaignClosed("spring", AT, "cancelled", 12),
+}
+
+
+def record(payload, sequence=7):
+    return Record(payload, "events.accepted.spring", sequence, AT, "")
+
+
+def row_of(fact):
+    """The one row that a fact becomes, by column."""
+    made = rows.to_rows([record(facts.encode(fact))])
+    table, columns = (tables.EVENTS, made.events) if made.events else (tables.CAMPAIGN_FACTS, made.campaign_facts)
+    return {name: value for name, (value,) in zip(table.columns, columns, strict=True)}
+
+
+@pytest.mark.parametrize("kind", FACTS)
+def test_every_fact_becomes_a_row_of_its_type(kind):
+    row = row_of(FACTS[kind])
+    assert row["type"] == kind
+    assert (row["sequence"], row["campaign"], row["at"]) == (7, "spring", 1_800_000_000_123)
+
+
+def test_there_is_an_example_for_every_type_of_fact():
+    assert {type(fact) for fact in FACTS.values()} == set(facts.Fact.__args__)
+
+
+def test_the_fields_of_a_deferral_stand_in_their_columns():
+    row = row_of(FACTS["deferred"])
+    assert (row["mail_id"], row["attempt"], row["recipient"]) == ("mail", 2, "jo@example.com")
+    assert (row["pool"], row["provider"], row["failure_class"]) == ("main", "gmail", "soft")
+    assert (row["code"], row["enhanced"], row["reply"]) == (452, "4.2.2", "over quota by 17")
+    assert (row["pattern"], row["retry_at"]) == ("over quota by <n>", 1_800_000_060_123)
+
+
+def test_an_accepted_mail_keeps_its_reply_and_latency_but_needs_no_pattern():
+    row = row_of(FACTS["accepted"])
+    assert (row["reply"], row["pattern"], row["latency_seconds"], row["retry_at"]) == ("ok 17", "", 1.5, 0)
+
+
+def test_the_reason_of_a_suppression_stands_where_replies_stand():
+    assert row_of(FACTS["suppressed"])["reply"] == "complained"
+
+
+def test_the_counts_of_a_queued_batch_stand_in_their_columns():
+    row = row_of(FACTS["batch_queued"])
+    assert (row["batch"], row["queued"], row["failed"], row["suppressed"]) == (3, 49_990, 4, 6)
+    assert (row["raw_bytes"], row["queued_bytes"], row["planned"]) == (500_000_000, 4_500_000, 0)
+
+
+@pytest.mark.parametrize("latency", [-0.5, float("nan"), float("inf"), 1e300])
+def test_an_impossible_latency_counts_as_none(latency):
+    fact = msgspec.structs.replace(FACTS["accepted"], latency_seconds=latency)
+    assert row_of(fact)["latency_seconds"] == 0
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xc1",
+        b"not a fact",
+        msgspec.msgpack.encode(["no_such_fact", "spring", 1.0]),
+        facts.encode(msgspec.structs.replace(FACTS["accepted"], at=float("nan"))),
+        facts.encode(msgspec.structs.replace(FACTS["accepted"], at=1e15)),
+        facts.encode(msgspec.structs.replace(FACTS["accepted"], attempt=-1)),
+        facts.encode(msgspec.structs.replace(FACTS["bounced"], code=70_000)),
+        facts.encode(msgspec.structs.replace(FACTS["batch_queued"], queued=-1)),
+    ],
+)
+def test_what_cannot_be_a_row_is_kept_with_the_reason(payload):
+    made = rows.to_rows([record(payload)])
+    ((sequence,), (subject,), (kept,), (reason,)) = made.rejected_events
+    assert (sequence, subject, kept) == (7, "events.accepted.spring", payload)
+    assert reason
+    assert not made.events
+    assert not made.campaign_facts
+
+
+@given(st.lists(st.sampled_from([*FACTS.values(), None]), max_size=30))
+def test_every_message_becomes_exactly_one_row(chosen):
+    messages = [record(b"?" if fact is None else facts.encode(fact), number) for number, fact in enumerate(chosen)]
+    made = rows.to_rows(messages)
+    sequences = [sequence for columns in made if columns for sequence in columns[0]]
+    assert sorted(sequences) == list(range(len(chosen)))
+
+
+def test_a_table_without_rows_has_no_columns():
+    assert rows.to_rows([]) == ([], [], [])
