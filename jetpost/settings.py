@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -15,10 +15,12 @@ import msgspec
 from analytics.settings import AnalyticsSettings
 from analytics.web.settings import WebSettings
 from events.nats_bus import BusSettings
+from events.secrets import is_secret, without_password
 from jetpost import readiness
+from jetpost.errors import SettingsInvalid
 from jetpost.logs import LogSettings
-from jetpost.settings_sources import SettingsInvalid, Value, build, from_environment, from_file
-from jetpost.settings_tree import PREFIX, leaves
+from jetpost.settings_sources import Value, build, from_environment, from_file
+from jetpost.settings_tree import PREFIX, leaves, variable_of
 from jetpost.settings_tree import Path as SettingPath
 from producer.settings import ProducerSettings
 from sender.settings import SenderSettings
@@ -35,7 +37,8 @@ class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     """The address to listen on; the default answers only the machine itself."""
     port: int = 0
-    """The port of `/metrics`; 0: any free one, which the log and `jetpost status` tell."""
+    """The port of `/metrics`; 0: any free one, which the log and the file `run.json` of `data_dir` tell. The processes of
+    `jetpost up` take this one and those after it: web, senders, producers."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +61,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log: LogSettings = LogSettings()
     """Logs."""
 
+    def __repr__(self) -> str:
+        """Without secrets, because tracebacks and logs show it."""
+        shown = (f"{'.'.join(path)}={display(path, value)!r}" for path, value in effective_values(self))
+        return f"Settings({', '.join(shown)})"
+
 
 class Effective(NamedTuple):
     """Settings, and where each that is not a default came from."""
@@ -72,13 +80,14 @@ class Effective(NamedTuple):
 
 def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Effective:
     """Read all sources. Raises `SettingsInvalid`, which names every problem at once."""
-    values: dict[SettingPath, Value] = {}
     chosen = file or (Path(environment[FILE_VARIABLE]) if environment.get(FILE_VARIABLE) else None)
-    problems: list[str] = []
-    for read in (
-        lambda: from_file(Settings, chosen or DEFAULT_FILE) if chosen or DEFAULT_FILE.exists() else {},
+    sources: list[Callable[[], dict[SettingPath, Value]]] = [
+        lambda: _from_chosen_file(chosen),
         lambda: from_environment(Settings, environment, _NOT_SETTINGS),
-    ):
+    ]
+    values: dict[SettingPath, Value] = {}
+    problems: list[str] = []
+    for read in sources:
         try:
             values |= read()
         except SettingsInvalid as error:
@@ -89,14 +98,15 @@ def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) 
     return Effective(settings, {path: value.origin for path, value in values.items()})
 
 
+def _from_chosen_file(chosen: Path | None) -> dict[SettingPath, Value]:
+    if chosen is None and not DEFAULT_FILE.exists():
+        return {}
+    return from_file(Settings, chosen or DEFAULT_FILE)
+
+
 def to_environment(settings: Settings) -> dict[str, str]:
-    """The variables that give a child process these settings, those that differ from the defaults."""
-    variables: dict[str, str] = {}
-    for path, value in effective_values(settings):
-        default = _lookup(Settings(), path)
-        if value != default:
-            variables["_".join((PREFIX, *(part.upper().replace("-", "_") for part in path)))] = _text(value)
-    return variables
+    """The variables that give a child process these settings."""
+    return {variable_of(path): _text(value) for path, value in effective_values(settings)}
 
 
 def effective_values(settings: Settings) -> list[tuple[SettingPath, Any]]:
@@ -116,13 +126,16 @@ def _expand(node: object, path: SettingPath, done: SettingPath = ()) -> list[Set
 
 def _lookup(node: object, path: SettingPath) -> Any:  # noqa: ANN401 - settings are of many types
     for part in path:
-        if isinstance(node, Mapping):
-            if part not in node:
-                return msgspec.UNSET
-            node = node[part]
-        else:
-            node = getattr(node, part)
+        node = node[part] if isinstance(node, Mapping) else getattr(node, part)
     return node
+
+
+def display(path: SettingPath, value: object) -> Any:  # noqa: ANN401 - a value that JSON has
+    """A setting's value as it may be shown: never a secret, nor user and password within an address."""
+    if is_secret(path[-1]):
+        return "(set, not shown)" if value else "(not set)"
+    plain = msgspec.to_builtins(value, enc_hook=str)
+    return without_password(plain) if isinstance(plain, str) else plain
 
 
 def _text(value: object) -> str:

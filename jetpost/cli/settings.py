@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
 from jetpost import settings as all_settings
 from jetpost.cli.state import effective, out
-from jetpost.settings_tree import ANY, Leaf, is_secret, leaves, type_name
-
-_PASSWORD_IN_URL: Final = re.compile(r"(?<=://)([^:/@\s]*):[^@/\s]+@")
+from jetpost.settings_tree import ANY, Leaf, leaves, type_name
 
 
 def register(app: typer.Typer) -> None:
@@ -32,35 +28,30 @@ def _config(
     by the variable `JETPOST_NATS_URL`, which wins.
     """
     if explain:
-        out.print(documentation(), markup=False)
+        typer.echo(documentation())
         return
     found = effective()
     rows = [
-        (".".join(path), shown(path, value), found.origins.get(path, "default"))
+        (".".join(path), all_settings.display(path, value), found.origins.get(path, "default"))
         for path, value in all_settings.effective_values(found.settings)
         if everything or as_json or path in found.origins
     ]
     if as_json:
         document = {key: {"value": value, "origin": origin} for key, value, origin in rows}
-        out.print(msgspec.json.format(msgspec.json.encode(document)).decode(), markup=False)
-        return
-    if not rows:
+        typer.echo(msgspec.json.format(msgspec.json.encode(document)))
+    elif rows:
+        typer.echo("\n".join(_aligned([(key, _plain(value), origin) for key, value, origin in rows])))
+    else:
         out.print("Everything is at its default; `jetpost config --all` shows the defaults.")
-        return
-    table = Table("Setting", "Value", "Origin", box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
 
 
-def shown(path: tuple[str, ...], value: object) -> str:
-    """A value as it may be shown: never a secret, nor a password within an address."""
-    if is_secret(path):
-        return "(set, not shown)" if value else "(not set)"
-    return _PASSWORD_IN_URL.sub(r"\1:***@", _plain(value))
+def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
+    """Lines that a person can read and `grep` can search, however narrow the terminal."""
+    key_width, value_width = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return [f"{key:<{key_width}}  {value:<{min(value_width, 40)}}  {origin}" for key, value, origin in rows]
 
 
-def _plain(value: Any) -> str:  # noqa: ANN401 - settings are of many types
+def _plain(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
