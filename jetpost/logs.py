@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, Final, Literal, TextIO
 
 import msgspec
@@ -15,6 +16,8 @@ _STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dic
     "taskName",
 }
 _COLOURS: Final = {"DEBUG": "2", "INFO": "36", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+_CHATTY: Final = ("uvicorn", "nats", "asyncio")
+"""Libraries whose notices repeat what our own logs say."""
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,16 +30,17 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def configure(settings: LogSettings, component: str, stream: TextIO | None = None) -> None:
-    """Send all logs of this process to `stream` (standard error), each naming the component."""
+    """Send all logs of this process, Python's warnings too, to `stream` (standard error), each naming the component."""
     out = stream or sys.stderr
     human = settings.format == "human" or (settings.format == "auto" and out.isatty())
     handler = logging.StreamHandler(out)
-    handler.setFormatter(HumanFormatter(component) if human else JsonFormatter(component))
+    handler.setFormatter(HumanFormatter(component, colour=out.isatty()) if human else JsonFormatter(component))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
-    for chatty in ("uvicorn.access", "nats", "httpx", "asyncio"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
 class JsonFormatter(logging.Formatter):
@@ -48,36 +52,59 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = {
-            "time": _utc(record.created, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
+            "time": _utc(record),
             "level": record.levelname.lower(),
             "component": self._component,
             "logger": record.name,
             "message": record.getMessage(),
-            **_extra(record),
         }
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(fields, enc_hook=str).decode()
+        fields |= {key: value for key, value in _extra(record).items() if key not in fields}
+        if trace := _trace(self, record):
+            fields["exception"] = trace
+        return _to_json(fields)
 
 
 class HumanFormatter(logging.Formatter):
-    """`12:34:56 INFO    sender  message  key=value`, with a colour for the level."""
+    """`12:34:56 INFO    sender  message  key=value`, with a colour for the level where that is shown."""
 
-    def __init__(self, component: str) -> None:
+    def __init__(self, component: str, *, colour: bool) -> None:
         super().__init__()
         self._component = component
+        self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
-        level = f"\033[{_COLOURS[record.levelname]}m{record.levelname:<7}\033[0m"
+        level = f"{record.levelname:<7}"
+        if self._colour and record.levelname in _COLOURS:
+            level = f"\033[{_COLOURS[record.levelname]}m{level}\033[0m"
         extra = "".join(f"  {key}={value}" for key, value in _extra(record).items())
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        text = f"{clock} {level} {self._component:<9} {record.getMessage()}{extra}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        text = f"{clock} {level} {self._component:<9} {visible(record.getMessage() + extra)}"
+        return "\n".join(part for part in (text, _trace(self, record)) if part)
+
+
+def visible(text: str) -> str:
+    """Text that a terminal shows and does not obey: what remote servers reply is logged, escape sequences included."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
     return {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
 
 
-def _utc(seconds: float, form: str) -> str:
-    return time.strftime(form, time.gmtime(seconds))
+def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    exception = formatter.formatException(record.exc_info) if record.exc_info else ""
+    stack = formatter.formatStack(record.stack_info) if record.stack_info else ""
+    return "\n".join(part for part in (exception, stack) if part)
+
+
+def _to_json(fields: Mapping[str, Any]) -> str:
+    """Whatever `extra` holds: a log line with an odd value as text is better than none."""
+    try:
+        return msgspec.json.encode(fields, enc_hook=str).decode()
+    except (TypeError, ValueError, RecursionError):
+        plain = {key: str(value).encode("utf-8", "backslashreplace").decode() for key, value in fields.items()}
+        return msgspec.json.encode(plain).decode()
+
+
+def _utc(record: logging.LogRecord) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"

@@ -19,7 +19,7 @@ VARIABLES: Final = (READY_VARIABLE, LIFELINE_VARIABLE)
 
 
 def announce(addresses: Mapping[str, str]) -> None:
-    """Say that this process is ready; does nothing where nobody supervises it."""
+    """Say that this process is ready; does nothing where nobody supervises it, nor the second time."""
     descriptor = os.environ.pop(READY_VARIABLE, "")
     if descriptor:
         with contextlib.suppress(BrokenPipeError), os.fdopen(int(descriptor), "w") as pipe:
