@@ -13,9 +13,11 @@ from typing import Final, NamedTuple
 
 from prometheus_client import start_http_server
 
+from analytics.errors import AnalyticsError
 from events import errors, streams
 from events.nats_bus import NatsBus
 from jetpost import logs, readiness
+from jetpost.errors import Fault
 from jetpost.settings import Settings
 
 WAIT_FOR_BUS_SECONDS: Final = 2.0
@@ -35,12 +37,22 @@ class Process(NamedTuple):
 
 
 def run(component: str, settings: Settings, main: Callable[[Process], Awaitable[None]]) -> None:
-    """Run a component until it ends, or until SIGTERM or SIGINT asked it to. Does not return before its end."""
+    """Run a component until it ends, or until SIGTERM or SIGINT asked it to. Does not return before its end.
+
+    Why it ends otherwise stands in the log: exit code 2 for what the operator can mend, 1 for what nobody expected.
+    """
     logs.configure(settings.log, component)
     gc.collect()
     gc.freeze()  # what start-up made stays for ever: the collector need not look at it again
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_live(component, settings, main))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_live(component, settings, main))
+    except (Fault, errors.BusError, AnalyticsError) as error:
+        _log.critical("%s", error)
+        raise SystemExit(2) from error
+    except Exception as error:
+        _log.critical("ended by an unexpected error", exc_info=error)
+        raise SystemExit(1) from error
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -106,10 +118,16 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _metrics(settings: Settings) -> Iterator[str]:
-    """Serve `/metrics`; yields the address."""
-    server, thread = start_http_server(settings.metrics.port, settings.metrics.host)
+    """Serve `/metrics`; yields the address. Raises `Fault` where it cannot listen."""
+    host, port = settings.metrics.host, settings.metrics.port
     try:
-        yield f"http://{settings.metrics.host}:{server.server_port}/metrics"
+        server, thread = start_http_server(port, host)
+    except OSError as error:
+        raise Fault(
+            f"cannot serve metrics on {host}:{port} ({error.strerror}); set metrics.port to another, or to 0"
+        ) from error
+    try:
+        yield f"http://{host}:{server.server_port}/metrics"
     finally:
         server.shutdown()
         server.server_close()

@@ -5,10 +5,12 @@ ClickHouse runs inside the web process, because chdb lets one process own a data
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -16,10 +18,12 @@ import msgspec
 from msgspec.structs import replace
 
 from events.nats_bus import NatsBus
-from events.nats_server import NatsServer
-from jetpost import runtime, secret, version
+from jetpost import embedded_nats, runtime, secret, version
+from jetpost.errors import ChildFailed
 from jetpost.settings import Settings, to_environment
 from jetpost.supervisor import Child, Component
+
+_log = logging.getLogger(__name__)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +37,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stack:
-    """Use it as an asynchronous context manager: inside, everything is up; at its end, everything is down, in order."""
+    """Use it as an asynchronous context manager: inside, everything is up; at its end, everything is down, in order.
+
+    Raises `AlreadyUp`, `ChildFailed` or `EmbeddedServerFailed` where it does not come up; then nothing is left running.
+    """
 
     def __init__(self, plan: Plan, settings: Settings) -> None:
         self.plan = plan
@@ -41,21 +48,18 @@ class Stack:
         self.children: dict[str, Child] = {}
         self._exit = contextlib.AsyncExitStack()
         self._started_at = time.time()
+        self._inherited: tuple[int, ...] = ()
 
     async def __aenter__(self) -> Self:
-        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
-        try:
+        async with contextlib.AsyncExitStack() as unless_up:
+            unless_up.enter_context(runtime.owned(self.settings.data_dir))
             if self.plan.embedded_nats:
-                await self._start_nats()
+                await self._start_nats(unless_up)
             await self._set_up()
-            environment = to_environment(self.settings)
-            for component in _components(self.plan):
-                await self._start(component, environment)
-            self._exit.callback(runtime.remove, self.settings.data_dir)
+            for same in _components(self.plan):
+                await self._start(same, unless_up)
             self._note()
-        except BaseException:
-            await self._exit.aclose()
-            raise
+            self._exit = unless_up.pop_all()
         return self
 
     async def __aexit__(
@@ -71,11 +75,11 @@ class Stack:
     def web_url(self) -> str:
         return self.children["web"].addresses["web"]
 
-    async def _start_nats(self) -> None:
-        server = NatsServer(self.settings.data_dir / "nats", sync_interval=self.plan.sync_interval)
-        await self._exit.enter_async_context(server)
-        nats = replace(self.settings.nats, url=server.url)
-        self.settings = replace(self.settings, nats=nats)
+    async def _start_nats(self, exits: contextlib.AsyncExitStack) -> None:
+        folder = self.settings.data_dir / "nats"
+        server = await exits.enter_async_context(embedded_nats.kept_up(folder, self.plan.sync_interval))
+        self.settings = replace(self.settings, nats=replace(self.settings.nats, url=server.url))
+        self._inherited = (server.lifeline,)
 
     async def _set_up(self) -> None:
         bus = await NatsBus.connect(self.settings.nats, name="jetpost setup")
@@ -84,11 +88,23 @@ class Stack:
         finally:
             await bus.close()
 
-    async def _start(self, component: Component, environment: Mapping[str, str]) -> None:
-        child = Child(component, environment, self.settings.data_dir / "logs")
-        self._exit.push_async_callback(child.stop)
-        await child.start(self._note)
-        self.children[component.name] = child
+    async def _start(self, same: Sequence[Component], exits: contextlib.AsyncExitStack) -> None:
+        """Components of one kind start, and later stop, together."""
+        children = [self._child(component) for component in same]
+        exits.push_async_callback(_stop, children)
+        try:
+            async with asyncio.TaskGroup() as starting:
+                for child in children:
+                    starting.create_task(child.start(self._note))
+        except* ChildFailed as failed:
+            raise failed.exceptions[0] from None
+        self.children |= {child.component.name: child for child in children}
+
+    def _child(self, component: Component) -> Child:
+        metrics = self.settings.metrics
+        port = metrics.port + _number(self.plan, component) if metrics.port else 0
+        settings = replace(self.settings, metrics=replace(metrics, port=port))
+        return Child(component, to_environment(settings), settings.data_dir / "logs", self._inherited)
 
     def _note(self) -> None:
         """Write down where everything is, for other commands."""
@@ -97,18 +113,30 @@ class Stack:
             version=version.VERSION,
             started_at=self._started_at,
             nats_url=self.settings.nats.url,
-            web_url=self.children["web"].addresses["web"] if "web" in self.children else "",
+            web_url=self.web_url if "web" in self.children else "",
             metrics={name: child.addresses.get("metrics", "") for name, child in self.children.items()},
         )
-        runtime.write(self.settings.data_dir, running)
+        try:
+            runtime.write(self.settings.data_dir, running)
+        except OSError:
+            _log.exception("cannot write down what runs; other commands may not find it")
 
 
-def _components(plan: Plan) -> list[Component]:
-    """In the order of starting; stopped in the reverse, so that what is still sent is still counted."""
+async def _stop(children: Sequence[Child]) -> None:
+    await asyncio.gather(*(child.stop() for child in children))
+
+
+def _number(plan: Plan, component: Component) -> int:
+    names = [other.name for same in _components(plan) for other in same]
+    return names.index(component.name)
+
+
+def _components(plan: Plan) -> list[list[Component]]:
+    """By kind, in the order of starting; stopped in the reverse, so that what is still sent is still counted."""
     return [
-        Component("web", ("web", "run", "--with-ingester")),
-        *(Component(f"sender-{number}", ("sender", "run")) for number in range(1, plan.senders + 1)),
-        *(Component(f"producer-{number}", ("producer", "run")) for number in range(1, plan.producers + 1)),
+        [Component("web", ("web", "run", "--with-ingester"))],
+        [Component(f"sender-{number}", ("sender", "run")) for number in range(1, plan.senders + 1)],
+        [Component(f"producer-{number}", ("producer", "run")) for number in range(1, plan.producers + 1)],
     ]
 
 

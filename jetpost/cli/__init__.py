@@ -7,14 +7,14 @@ from typing import Annotated, Final
 
 import typer
 
-from events.errors import BusError, EmbeddedServerFailed
+from analytics.errors import AnalyticsError
+from events.errors import BusError
 from jetpost import version
 from jetpost.cli import campaigns, components, events, files, server, settings
-from jetpost.cli.state import Fault, remember_settings_file
+from jetpost.cli.state import remember_settings_file
 from jetpost.demo import command as demo
-from jetpost.settings_sources import SettingsInvalid
+from jetpost.errors import Fault
 from jetpost.simulator import command as simulator
-from jetpost.supervisor import ChildFailed
 
 app: Final = typer.Typer(
     name="jetpost",
@@ -66,7 +66,7 @@ def main() -> None:
     """The entry point: every expected fault becomes one clear message and exit code 2."""
     try:
         app()
-    except (Fault, SettingsInvalid, BusError, EmbeddedServerFailed, ChildFailed) as error:
+    except (Fault, BusError, AnalyticsError) as error:
         typer.secho(f"jetpost: {error}", fg="red", err=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

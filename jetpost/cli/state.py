@@ -16,19 +16,16 @@ from rich.console import Console
 
 from events.bus import Bus
 from events.nats_bus import NatsBus
-from jetpost import runtime, secret
+from jetpost import errors, runtime, secret
 from jetpost.settings import Effective, load
 
+Fault = errors.Fault
 Result = TypeVar("Result")
 
-out: Final = Console(highlight=False, soft_wrap=True)
-err: Final = Console(stderr=True, highlight=False)
+out: Final = Console(highlight=False, soft_wrap=True, emoji=False)
+err: Final = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 _settings_file: Path | None = None
-
-
-class Fault(Exception):
-    """Something that the user can mend; the message says how. Ends the command with exit code 2."""
 
 
 def remember_settings_file(file: Path | None) -> None:
@@ -55,12 +52,12 @@ def effective() -> Effective:
     return Effective(settings, {**found.origins, ("nats", "url"): f"running stack {running.pid}"})
 
 
-def web_url(settings_found: Effective) -> str:
-    """Where the web app answers."""
-    running = runtime.find(settings_found.settings.data_dir)
-    if running and not settings_found.is_set("web", "host") and not settings_found.is_set("web", "public_url"):
+def web_url(found: Effective) -> str:
+    """Where the web app answers: that of the stack which runs here, if it is the one whose NATS we use."""
+    running = runtime.find(found.settings.data_dir)
+    if running and running.web_url and running.nats_url == found.settings.nats.url:
         return running.web_url
-    web = settings_found.settings.web
+    web = found.settings.web
     return web.public_url or f"http://{web.host}:{web.port}"
 
 
