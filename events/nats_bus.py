@@ -172,13 +172,8 @@ class NatsBus:
 
 
 def _connect_options(settings: BusSettings) -> dict[str, Any]:
-    async def quiet(error: Exception) -> None:
-        """nats-py reports every failed reconnect here; the caller of a failing method hears of it as `RetryLater`."""
-
     options: dict[str, Any] = {
         "servers": [address.strip() for address in settings.url.split(",")],
-        "error_cb": quiet,
-        "max_reconnect_attempts": -1,
         "reconnect_time_wait": 0.5,
         "connect_timeout": 5,
         "pending_size": 0,  # while the connection is lost calls fail at once, rather than take effect some time later

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from nats.aio.client import Client
+from nats.errors import NoServersError
 
 from events.errors import BusUnavailable
 from events.nats_frames import frame
@@ -50,12 +51,25 @@ class WireClient(Client):
         self._inbox = b""
         self._up = asyncio.Event()
         self._lost_listeners: list[Callable[[], None]] = []
+        self._last_failure: Exception | None = None
 
     async def open(self, options: dict[str, Any]) -> None:
-        """Connect; the options are those of `Client.connect`."""
-        await self.connect(
-            disconnected_cb=self._on_lost, reconnected_cb=self._on_back, closed_cb=self._on_back, **options
-        )
+        """Connect; the options are those of `Client.connect`.
+
+        Each address is tried twice, then this raises what went wrong last. Once connected, reconnecting never ends.
+        """
+        try:
+            await self.connect(
+                disconnected_cb=self._on_lost,
+                reconnected_cb=self._on_back,
+                closed_cb=self._on_back,
+                error_cb=self._on_error,
+                max_reconnect_attempts=1,
+                **options,
+            )
+        except NoServersError as error:
+            raise self._last_failure or error from error
+        self.options["max_reconnect_attempts"] = -1
         self._up.set()
         inbox = self.new_inbox()
         self._inbox = inbox.encode("ascii")
@@ -145,6 +159,10 @@ class WireClient(Client):
             exchange.fail(NoResponders())
         else:
             exchange.put(int(number), payload)
+
+    async def _on_error(self, error: Exception) -> None:
+        """nats-py tells of every failed try here; who calls hears of it as `RetryLater`."""
+        self._last_failure = error
 
     async def _on_lost(self) -> None:
         self._up.clear()
