@@ -145,8 +145,11 @@ def embedded(settings: Settings, *, clickhouse_is_set: bool) -> Settings:
     is named."""
     known_secret = settings.producer.link_secret or secret.ensure(settings.data_dir)
     settings = replace(settings, producer=replace(settings.producer, link_secret=known_secret))
-    if clickhouse_is_set:
-        return settings
+    return settings if clickhouse_is_set else clickhouse_inside(settings)
+
+
+def clickhouse_inside(settings: Settings) -> Settings:
+    """Settings with ClickHouse inside the process, its data in the data directory."""
     folder = (settings.data_dir / "clickhouse").absolute()
     clickhouse = replace(settings.analytics.clickhouse, url=f"chdb://{folder}")
     return replace(settings, analytics=replace(settings.analytics, clickhouse=clickhouse))

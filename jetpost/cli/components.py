@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Final
 
 import typer
 
-from analytics import closing, ingester
-from analytics.clickhouse.client import Store
-from analytics.reports import Reports
-from analytics.settings import AnalyticsSettings
-from analytics.web import server as web_server
-from analytics.web.settings import WebSettings
 from events.nats_bus import NatsBus
-from jetpost import process
+from jetpost import process, stack
 from jetpost.cli.state import Fault, effective, out, run
-from jetpost.settings import Settings
-from producer import worker as producer_worker
-from sender import worker as sender_worker
-from sender.drivers import pools
+from jetpost.settings import Effective, Settings
 
 _HELP: Final = {
     "producer": "Render the mails of waiting batches and queue them.",
@@ -48,18 +34,21 @@ def _group() -> None:
 
 
 def _producer() -> None:
-    settings = effective().settings
-    process.run("producer", settings, _run_producer)
+    from jetpost.components import producer  # noqa: PLC0415 - a process loads its own component alone
+
+    process.run("producer", effective().settings, producer.run)
 
 
 def _sender() -> None:
-    settings = effective().settings
-    process.run("sender", settings, _run_sender)
+    from jetpost.components import sender  # noqa: PLC0415 - the same
+
+    process.run("sender", effective().settings, sender.run)
 
 
 def _ingester() -> None:
-    settings = effective().settings
-    process.run("ingester", settings, _run_ingester)
+    from jetpost.components import ingester  # noqa: PLC0415 - the same
+
+    process.run("ingester", _with_a_server(effective()), ingester.run)
 
 
 def _web(
@@ -68,103 +57,54 @@ def _web(
         typer.Option("--with-ingester", help="Run the ingester in this process, too, as embedded ClickHouse needs."),
     ] = False,
 ) -> None:
-    settings = effective().settings
-    process.run("web", settings, _run_web_and_ingester if with_ingester else _run_web)
+    from jetpost.components import web  # noqa: PLC0415 - the same
+
+    found = effective()
+    if with_ingester:
+        settings = found.settings if _names_clickhouse(found) else stack.clickhouse_inside(found.settings)
+        process.run("web", settings, web.run_with_ingester)
+    else:
+        process.run("web", _with_a_server(found), web.run)
 
 
 def _setup() -> None:
-    """Create or update streams on NATS and tables in ClickHouse. Harmless to repeat; run it at every upgrade."""
-    run(_set_up(effective().settings))
-    out.print("Streams and tables are as this release needs them.")
+    """Create or update streams on NATS and tables in ClickHouse. Harmless to repeat; run it at every upgrade.
+
+    `jetpost up` does so by itself. Tables of an embedded ClickHouse are made by the process that has it.
+    """
+    settings = effective().settings
+    run(_set_up_streams(settings))
+    out.print(f"Streams are as this release needs them, {settings.nats.replicas} copies of each.")
+    if _embeds_clickhouse(settings):
+        out.print("No ClickHouse server is set (analytics.clickhouse.url).")
+        return
+    from jetpost.components import clickhouse  # noqa: PLC0415 - the same
+
+    run(clickhouse.migrate(settings.analytics))
+    out.print("Tables are as this release needs them.")
 
 
-async def _set_up(settings: Settings) -> None:
+async def _set_up_streams(settings: Settings) -> None:
     bus = await NatsBus.connect(settings.nats, name="jetpost setup")
     try:
         await bus.setup()
     finally:
         await bus.close()
-    async with _store(settings.analytics) as store:
-        await store.migrate()
 
 
-async def _run_producer(p: process.Process) -> None:
-    p.announce()
-    await producer_worker.run(p.bus, p.settings.producer, clock=time.time, stop=p.stop)
+def _names_clickhouse(found: Effective) -> bool:
+    return found.is_set("analytics", "clickhouse", "url")
 
 
-async def _run_sender(p: process.Process) -> None:
-    p.announce()
-    await sender_worker.run(p.bus, p.settings.sender, pools.connect, clock=time.time, stop=p.stop)
+def _embeds_clickhouse(settings: Settings) -> bool:
+    return settings.analytics.clickhouse.url.startswith("chdb:")
 
 
-async def _run_ingester(p: process.Process) -> None:
-    settings = p.settings.analytics
-    async with _store(settings) as store, _store(settings) as questions:
-        await store.migrate()
-        p.announce()
-        await _together(
-            p.stop,
-            lambda: ingester.run(p.bus, store, settings, clock=time.time, stop=p.stop),
-            lambda: closing.run(p.bus, Reports(questions), settings, clock=time.time, stop=p.stop),
-        )
-
-
-async def _run_web(p: process.Process) -> None:
-    async with _store(p.settings.analytics) as store:
-        await _serve(p, Reports(store))
-
-
-async def _run_web_and_ingester(p: process.Process) -> None:
-    settings = p.settings.analytics
-    async with (
-        _store(settings) as store,
-        _store(settings) as closing_store,
-        _store(settings) as web_store,
-    ):
-        await store.migrate()
-        await _together(
-            p.stop,
-            lambda: ingester.run(p.bus, store, settings, clock=time.time, stop=p.stop),
-            lambda: closing.run(p.bus, Reports(closing_store), settings, clock=time.time, stop=p.stop),
-            lambda: _serve(p, Reports(web_store)),
-        )
-
-
-async def _serve(p: process.Process, reports: Reports) -> None:
-    with contextlib.closing(_listen(p.settings.web)) as listener:
-        p.announce(web=web_server.address_of(listener, p.settings.web))
-        await web_server.run(p.bus, reports, p.settings.web, clock=time.time, listener=listener, stop=p.stop)
-
-
-def _listen(settings: WebSettings) -> socket.socket:
-    try:
-        return web_server.listen(settings)
-    except OSError as error:
+def _with_a_server(found: Effective) -> Settings:
+    """Two processes cannot share an embedded ClickHouse."""
+    if _embeds_clickhouse(found.settings):
         raise Fault(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); set web.port to another, or to 0"
-        ) from error
-
-
-@contextlib.asynccontextmanager
-async def _store(settings: AnalyticsSettings) -> AsyncIterator[Store]:
-    """A client of ClickHouse for one user."""
-    store = Store(settings.clickhouse)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-async def _together(stop: asyncio.Event, *parts: Callable[[], Awaitable[None]]) -> None:
-    """Run parts until all end; if one fails, the others are stopped and its error is raised."""
-
-    async def one(part: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await part()
-        finally:
-            stop.set()
-
-    async with asyncio.TaskGroup() as group:
-        for part in parts:
-            group.create_task(one(part))
+            "ingester and web as processes of their own need a ClickHouse server: set analytics.clickhouse.url, or run both"
+            " in one process, on an embedded ClickHouse: jetpost web run --with-ingester"
+        )
+    return found.settings

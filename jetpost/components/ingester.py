@@ -1,0 +1,47 @@
+"""The ingester process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from analytics import closing, ingester
+from analytics.reports import Reports
+from jetpost.components.clickhouse import store
+from jetpost.process import Process
+
+
+async def run(process: Process) -> None:
+    """Write events to ClickHouse and close campaigns that are done, until told to stop."""
+    process.announce()
+    await beside(process)
+
+
+async def beside(process: Process, *others: Callable[[], Awaitable[None]]) -> None:
+    """The ingester, together with other parts of the same process."""
+    settings, stop = process.settings.analytics, process.stop
+    async with store(settings) as events, store(settings) as ledgers:
+        await together(
+            stop,
+            lambda: ingester.run(process.bus, events, settings, clock=time.time, stop=stop),
+            lambda: closing.run(process.bus, Reports(ledgers), settings, clock=time.time, stop=stop),
+            *others,
+        )
+
+
+async def together(stop: asyncio.Event, *parts: Callable[[], Awaitable[None]]) -> None:
+    """Run parts until all end. Where one ends, the others are told to stop; where one fails, its error is raised."""
+
+    async def one(part: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await part()
+        finally:
+            stop.set()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(one(part))
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed

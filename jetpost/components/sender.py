@@ -1,0 +1,15 @@
+"""The sender process."""
+
+from __future__ import annotations
+
+import time
+
+from jetpost.process import Process
+from sender import worker
+from sender.drivers.smtp_pool import SmtpPool
+
+
+async def run(process: Process) -> None:
+    """Deliver queued mails to the relays of the pools, until told to stop."""
+    process.announce()
+    await worker.run(process.bus, process.settings.sender, SmtpPool, clock=time.time, stop=process.stop)
