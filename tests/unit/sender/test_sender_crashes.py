@@ -1,0 +1,101 @@
+"""Workers are killed at every step of their way, and nothing is lost, sent twice, or told twice.
+
+Each test kills the first worker at its n-th call to the outside (a publish, an acknowledgement, one mail given to the relay),
+before the call takes effect or after it and before the answer; then a second worker comes, soon or after everything that the
+server remembers is forgotten.
+"""
+
+import asyncio
+from collections import defaultdict
+
+import pytest
+from fakes import FakeClock
+from sender_world import Process, World, refused
+
+from events import facts, subjects
+from events.facts import EmailAccepted, EmailInDoubt
+from sender.drivers.base import NotTried, Unknown
+
+FINAL = {"accepted", "bounced", "failed", "expired", "in_doubt"}
+SCRIPTS = {
+    "soft": [refused("soft")],
+    "hard": [refused("hard")],
+    "block": [refused("block")],
+    "throttled": [refused("throttled")],
+    "unknown": [Unknown("taken")],
+    "untried": [NotTried("closed")],
+    "used-up": [refused("transient")] * 4,
+}
+CALLS = 60
+"""More than a worker makes for these mails; the last deaths never come, and nothing may be in doubt but `unknown`."""
+
+
+async def die_and_recover(die_at, *, after, gap, policy="at_most_once"):
+    world = World(FakeClock(), policy=policy)
+    await world.set_up()
+    for mail, script in SCRIPTS.items():
+        world.relay.script[mail] = list(script)
+    await world.queue("plain", *SCRIPTS, "other", provider="gmail")
+    world.clock.advance(130)  # old enough that a claim may have been forgotten
+    first = await world.start(Process(die_at, after=after))
+    await world.until(lambda: first.process.dead.is_set() or settled(world))
+    await world.kill(first)
+    claimed = {record.id async for record in world.bus.read("CLAIMS", subjects.CLAIMS)}
+    world.clock.advance(gap)
+    await world.start()
+    await world.until_settled()
+    await world.stop()
+    return world, claimed
+
+
+async def settled(world):
+    return await world.left() == sum((await world.bus.count_by_subject("MAIL", subjects.MAIL_WAITING)).values())
+
+
+async def told(world):
+    stories = defaultdict(lambda: defaultdict(list))
+    for fact in await world.facts():
+        stories[fact.mail_id][fact.attempt].append(fact)
+    return stories
+
+
+async def check(world, claimed):
+    stories = await told(world)
+    assert set(stories) == set(world.mails)
+    for mail, attempts in stories.items():
+        assert sorted(attempts) == list(range(1, max(attempts) + 1)), (mail, attempts)
+        for attempt, said in attempts.items():
+            resolved = [type(fact) for fact in said] == [EmailInDoubt, EmailAccepted]
+            assert len(said) == 1 or resolved, (mail, said)
+            if isinstance(said[0], EmailInDoubt) and mail != "unknown":
+                assert f"{mail}/{attempt}" in claimed, (mail, said)
+        last = facts.type_of(attempts[max(attempts)][-1])
+        assert last in FINAL, (mail, attempts)
+        if world.relay.took[mail]:
+            assert last in {"accepted", "in_doubt"}, (mail, attempts)
+        else:
+            assert last != "accepted", (mail, attempts)
+
+
+@pytest.mark.parametrize("gap", [70, 700], ids=["soon", "after-the-window"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("start", range(1, CALLS, 10))
+async def test_death_at_any_call_loses_nothing_and_sends_nothing_twice(start, after, gap):
+    runs = await asyncio.gather(*(die_and_recover(n, after=after, gap=gap) for n in range(start, start + 10)))
+    for world, claimed in runs:
+        await check(world, claimed)
+        assert max(world.relay.took.values()) == 1
+
+
+@pytest.mark.parametrize("start", range(1, CALLS, 10))
+async def test_at_least_once_delivers_everything_and_twice_only_what_was_in_doubt(start):
+    runs = await asyncio.gather(
+        *(die_and_recover(n, after=True, gap=70, policy="at_least_once") for n in range(start, start + 10))
+    )
+    for world, claimed in runs:
+        await check(world, claimed)
+        stories = await told(world)
+        for mail in ("plain", "other", "untried", "unknown"):
+            assert world.relay.took[mail] >= 1, (mail, stories[mail])
+            doubts = sum(isinstance(fact, EmailInDoubt) for said in stories[mail].values() for fact in said)
+            assert world.relay.took[mail] <= 1 + doubts
