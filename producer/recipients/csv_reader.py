@@ -42,8 +42,12 @@ class CsvReader:
         binary = open_stream(path, compression)
         text = io.TextIOWrapper(binary, "utf-8-sig" if _is_utf8(encoding) else encoding, "jetpost.mark", newline="")
         self._lines = _Lines(text)
-        with readable(path):
-            self.columns, self._delimiter = self._header(encoding)
+        try:
+            with readable(path):
+                self.columns, self._delimiter = self._header(encoding)
+        except AudienceUnreadable:
+            self.close()
+            raise
 
     def rows(self, address: str, wanted: Sequence[str]) -> Iterator[Row | Rejected]:
         lines, width = self._lines, len(self.columns)

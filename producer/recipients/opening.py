@@ -27,14 +27,13 @@ _ZSTD_STEP_BYTES: Final = 1 << 15
 def open_stream(path: Path, compression: Compression) -> BinaryIO:
     """The unpacked bytes of a file, from the beginning. Raises `AudienceUnreadable`."""
     with readable(path):
-        file = path.open("rb", buffering=_BUFFER_BYTES)
-    match compression:
-        case "":
-            return file
-        case "gz":
-            return io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=file)), _BUFFER_BYTES)
-        case "zst":
-            return io.BufferedReader(_ZstdFrames(file), _BUFFER_BYTES)
+        match compression:
+            case "":
+                return path.open("rb", buffering=_BUFFER_BYTES)
+            case "gz":
+                return io.BufferedReader(cast("io.RawIOBase", gzip.open(path)), _BUFFER_BYTES)
+            case "zst":
+                return io.BufferedReader(_ZstdFrames(path.open("rb")), _BUFFER_BYTES)
 
 
 def open_seekable(path: Path, compression: Compression) -> IO[bytes]:

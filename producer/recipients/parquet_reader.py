@@ -30,6 +30,7 @@ class ParquetReader:
         try:
             self._file = parquet.ParquetFile(self._seekable)
         except lib.ArrowException as error:
+            self._seekable.close()
             raise AudienceUnreadable(f"{path} is not a Parquet file: {error}.") from error
         self.columns: tuple[str, ...] = tuple(self._file.schema_arrow.names)
 

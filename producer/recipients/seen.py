@@ -16,12 +16,15 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._buckets = [bytearray() for _ in range(1 << _BUCKETS_POWER)]
+        self._buckets: list[bytearray | None] = [None] * (1 << _BUCKETS_POWER)
 
     def add(self, digest: bytes) -> bool:
         """Whether it is new."""
-        bucket = self._buckets[int.from_bytes(digest[:3], "big") >> (24 - _BUCKETS_POWER)]
-        entry = digest[2:]
+        place = int.from_bytes(digest[:3], "big") >> (24 - _BUCKETS_POWER)
+        bucket, entry = self._buckets[place], digest[2:]
+        if bucket is None:
+            self._buckets[place] = bytearray(entry)
+            return True
         at = bucket.find(entry)
         while at > 0 and at % _ENTRY_BYTES:  # the end of one entry and the beginning of the next may read like a third
             at = bucket.find(entry, at + 1)
