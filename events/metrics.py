@@ -33,6 +33,7 @@ SENDER_ERRORS = Counter(
 )
 SMTP_CONNECTIONS = Gauge("smtp_connections", "Open SMTP connections", ["pool"])
 MAILS_QUEUED = Counter("mails_queued", "Mails rendered and stored in the queue", ["campaign"])
+PRODUCER_ERRORS = Counter("producer_errors", "Batches that failed for a reason other than the bus and are tried again")
 MAILS_UNRENDERABLE = Counter("mails_unrenderable", "Recipients whose mail could not be rendered", ["campaign"])
 QUEUED_BYTES = Counter("queued_bytes", "Bytes of queued mails, `raw` as messages and `stored` as compressed", ["form"])
 QUEUE_DEPTH = Gauge("queue_depth", "Mails due and not yet settled, by lane", ["pool", "provider"])

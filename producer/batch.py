@@ -1,0 +1,182 @@
+"""One batch, from its rows to mails in the queue, each exactly once however often producers die on the way.
+
+A chunk of rows is rendered while the one before it is being published. Before a chunk is published, the checkpoint says that it
+may have been (`Progress.begun`); the next checkpoint, after its PubAcks, settles it. So when a producer dies one chunk at most is
+uncertain, and the run that takes over settles that one first, on the same boundaries:
+
+- As long as the server remembers message ids, publishing the chunk again is harmless: what was stored is answered `duplicate`.
+  That holds until `evidence.REMEMBERED_SECONDS` after `begun_at`, since no copy can have been stored before `begun_at`.
+- After that senders may have sent those mails and the server forgotten them, and publishing again would send them twice. But
+  the streams know (`evidence`): what lies in MAIL or has an event is left out, and the rest is published.
+
+A producer that lives through an outage does the same: each repeated publish asks first how old its chunk is. Taking over keeps
+`begun_at`, so that a series of dying producers cannot make an old chunk look young. A second producer with the same batch in hand
+(the first was too slow to extend its delivery, or the job lies in BATCHES twice) raises `Superseded` at its next checkpoint.
+
+What this cannot rule out: a process that is frozen for minutes in the microseconds between asking for the chunk's age and
+writing to the socket, while another finishes the batch, and then goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, TypeVar
+
+import msgspec
+
+from events import facts, metrics, streams
+from events.bus import Bus, Message
+from events.facts import BatchQueued
+from events.schemas import BatchJob
+from producer import evidence
+from producer.chunk import CHUNK, Chunk, Press
+from producer.patience import patiently
+from producer.progress import Progress, ProgressKeeper
+from producer.recipients.recipient import Recipient
+
+_log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+Ending = Literal["queued", "interrupted"]
+T = TypeVar("T")
+
+
+class BatchRun:
+    """One producer's run over one batch."""
+
+    def __init__(
+        self, bus: Bus, job: BatchJob, keeper: ProgressKeeper, press: Press, *, clock: Clock, stop: asyncio.Event
+    ) -> None:
+        self._bus = bus
+        self._job = job
+        self._keeper = keeper
+        self._press = press
+        self._clock = clock
+        self._stop = stop
+        self._progress = Progress(owner=os.urandom(8).hex(), begun_at=0)
+
+    async def run(self, rows: Sequence[Recipient], is_wanted: Callable[[], bool]) -> Ending:
+        """Queue all rows; between chunks ask `is_wanted`, and leave a clean checkpoint where it says no.
+
+        Raises `Superseded`, and `RetryLater` once `stop` is set while the bus refuses.
+        """
+        left = await self._insist(self._keeper.read)
+        if (left is None or left.settled == len(rows)) and await self._is_stated_queued():
+            return "queued"
+        await self._take_over(left or self._progress)
+        if await self._queue(rows, is_wanted) < len(rows):
+            await self._insist(self._write_checkpoint)
+            return "interrupted"
+        await self._insist(self._write_checkpoint)
+        await self._state_queued()
+        return "queued"
+
+    async def _take_over(self, left: Progress) -> None:
+        """Make the batch ours, where the last run left it."""
+        self._progress = msgspec.structs.replace(left, owner=self._progress.owner)
+        if left.begun == left.settled:
+            # Nothing is uncertain: what comes next cannot have been published before this moment.
+            mail = await self._insist(lambda: self._bus.stream_state(streams.MAIL.name))
+            events = await self._insist(lambda: self._bus.stream_state(streams.EVENTS.name))
+            self._advance(mail_before=mail.last_sequence, events_before=events.last_sequence)
+        await self._insist(self._write_checkpoint)
+
+    async def _queue(self, rows: Sequence[Recipient], is_wanted: Callable[[], bool]) -> int:
+        """Publish chunk after chunk, rendering the next meanwhile; returns the first row that was not reached."""
+        position = self._progress.settled
+        publishing: asyncio.Task[None] | None = None
+        try:
+            while position < len(rows) and is_wanted():
+                uncertain = self._progress.begun
+                end = uncertain if uncertain > position else min(position + CHUNK, len(rows))
+                chunk = await self._press.print(rows, position, end, self._clock())
+                if publishing is not None:
+                    await publishing
+                publishing = asyncio.create_task(self._settle(chunk))
+                position = end
+        finally:
+            if publishing is not None:
+                await publishing
+        return position
+
+    async def _settle(self, chunk: Chunk) -> None:
+        """See to it that every mail of the chunk is queued, once."""
+        if self._progress.begun < chunk.end:
+            self._advance(begun=chunk.end, begun_at=self._clock())
+            await self._insist(self._write_checkpoint)
+        last_sequence = await self._insist(lambda: self._publish(chunk))
+        self._advance(
+            settled=chunk.end,
+            mail_before=max(self._progress.mail_before, last_sequence),
+            queued=self._progress.queued + chunk.queued,
+            failed=self._progress.failed + chunk.failed,
+            raw_bytes=self._progress.raw_bytes + chunk.raw_bytes,
+            queued_bytes=self._progress.queued_bytes + chunk.queued_bytes,
+        )
+        self._count(chunk)
+
+    async def _publish(self, chunk: Chunk) -> int:
+        """Publish what is not known to be queued already; returns the last sequence in MAIL, where the server tells."""
+        if not self._is_young(self._progress.begun_at):
+            found = await evidence.already_queued(self._bus, self._job.campaign, chunk.mail_ids, self._progress)
+            _log.info("%s: %d of %d mails were queued already", self._name, len(found), chunk.end - chunk.start)
+            chunk = chunk.without(found)
+        stored = await self._bus.publish(streams.MAIL.name, chunk.mails) if chunk.mails else []
+        if chunk.failures:
+            await self._bus.publish(streams.EVENTS.name, chunk.failures)
+        return max((answer.sequence for answer in stored), default=0)
+
+    async def _state_queued(self) -> None:
+        done = self._progress
+        fact = BatchQueued(
+            self._job.campaign,
+            self._clock(),
+            batch=self._job.number,
+            queued=done.queued,
+            failed=done.failed,
+            suppressed=0,
+            raw_bytes=done.raw_bytes,
+            queued_bytes=done.queued_bytes,
+        )
+        message = Message(facts.subject_of(fact), facts.encode(fact), facts.id_of(fact))
+
+        async def state() -> None:
+            if self._is_young(fact.at) or not await evidence.is_stated_queued(self._bus, self._job):
+                await self._bus.publish(streams.EVENTS.name, [message])
+
+        await self._insist(state)
+
+    async def _is_stated_queued(self) -> bool:
+        return await self._insist(lambda: evidence.is_stated_queued(self._bus, self._job))
+
+    def _is_young(self, moment: float) -> bool:
+        """Whether the server remembers ids from then; a clock that was set back proves nothing."""
+        return 0 <= self._clock() - moment <= evidence.REMEMBERED_SECONDS
+
+    def _advance(self, **changes: int | float) -> None:
+        self._progress = msgspec.structs.replace(self._progress, **changes)
+
+    async def _write_checkpoint(self) -> None:
+        await self._keeper.write(self._progress)
+
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await patiently(call, self._say_why_waiting, self._stop)
+
+    def _say_why_waiting(self, reason: str) -> None:
+        if reason:
+            _log.warning("%s waits: %s", self._name, reason)
+        else:
+            _log.info("%s goes on", self._name)
+
+    @property
+    def _name(self) -> str:
+        return f"batch {self._job.number} of {self._job.campaign}"
+
+    def _count(self, chunk: Chunk) -> None:
+        metrics.MAILS_QUEUED.labels(self._job.campaign).inc(chunk.queued)
+        metrics.MAILS_UNRENDERABLE.labels(self._job.campaign).inc(chunk.failed)
+        metrics.QUEUED_BYTES.labels("raw").inc(chunk.raw_bytes)
+        metrics.QUEUED_BYTES.labels("stored").inc(chunk.queued_bytes)
