@@ -15,6 +15,7 @@ from jetpost.cli.state import remember_settings_file
 from jetpost.demo import command as demo
 from jetpost.errors import Fault
 from jetpost.simulator import command as simulator
+from producer.errors import ProducerError
 
 app: Final = typer.Typer(
     name="jetpost",
@@ -66,7 +67,7 @@ def main() -> None:
     """The entry point: every expected fault becomes one clear message and exit code 2."""
     try:
         app()
-    except (Fault, BusError, AnalyticsError) as error:
+    except (Fault, BusError, ProducerError, AnalyticsError) as error:
         typer.secho(f"jetpost: {error}", fg="red", err=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

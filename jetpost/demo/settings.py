@@ -32,7 +32,7 @@ def settings(data_dir: Path, simulator_port: int) -> Settings:
     web = WebSettings(port=_free_or_any(WebSettings().port))
     return Settings(
         data_dir=data_dir,
-        producer=ProducerSettings(link_secret="demo", public_url=f"http://localhost:{web.port}"),  # noqa: S106 - a demo's
+        producer=ProducerSettings(public_url=f"http://localhost:{web.port}"),
         sender=SenderSettings(pools={POOL: Relay(port=simulator_port)}, retry=QUICK_RETRIES),
         web=web,
         log=LogSettings(format="json"),
