@@ -26,6 +26,7 @@ def resolve(campaign: CampaignFile, columns: Sequence[str], uses: Iterable[Use],
     address = _address_column(campaign, columns, findings)
     by_column: dict[str, str] = {}
     constants: dict[str, Any] = {}
+    _tell_wrong_mapping(campaign, columns, findings)
     for use in uses:
         if use.variable in by_column or use.variable in constants:
             continue
@@ -60,17 +61,17 @@ def _address_column(campaign: CampaignFile, columns: Sequence[str], findings: Fi
 
 
 def _column(campaign: CampaignFile, columns: Sequence[str], variable: str, findings: Findings) -> str | None:
-    if variable in campaign.columns:
-        named = campaign.columns[variable]
-        if named not in columns:
-            fix = did_you_mean(named, columns) or f"The columns are: {listed(columns)}."
-            findings.problem(f"audience.columns.{variable}", f'The audience has no column "{named}".', fix)
-            return None
-        return _only_once(named, f"audience.columns.{variable}", columns, findings)
-    found = audience.find_column(variable, columns)
+    found = audience.find_column(campaign.columns.get(variable, variable), columns)
     if found is None and campaign.audience.format == "ndjson" and variable in campaign.defaults:
         return variable  # the rows that named the columns may just not have had it
     return _only_once(found, "audience", columns, findings)
+
+
+def _tell_wrong_mapping(campaign: CampaignFile, columns: Sequence[str], findings: Findings) -> None:
+    for variable, column in campaign.columns.items():
+        if audience.find_column(column, columns) is None:
+            fix = did_you_mean(column, columns) or f"The columns are: {listed(columns)}."
+            findings.problem(f"audience.columns.{variable}", f'The audience has no column "{column}".', fix)
 
 
 def _only_once(column: str | None, key: str, columns: Sequence[str], findings: Findings) -> str | None:
