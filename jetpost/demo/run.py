@@ -53,9 +53,10 @@ async def run(options: Options, folder: Path, console: Console, json_file: Path 
     )
     async with _simulator(folder) as taker, _stack(options, folder, taker) as stack, _bus(stack) as bus:
         console.print(f"Dashboard: [bold link={stack.web_url}]{stack.web_url}[/]   data and logs: {folder}\n")
-        report = await _campaign(options, stack, bus, int(taker.addresses["control"]), console, stop)
+        report, document = await _campaign(options, stack, bus, int(taker.addresses["control"]), console, stop)
         if json_file:
             _write(json_file, report)
+        _print(console, report, document)
         if options.stay:
             console.print(f"\nThe dashboard stays at [bold]{stack.web_url}[/] until Ctrl-C.")
             await stop.wait()
@@ -64,8 +65,9 @@ async def run(options: Options, folder: Path, console: Console, json_file: Path 
 
 async def _campaign(
     options: Options, stack: Stack, bus: Bus, control_port: int, console: Console, stop: asyncio.Event
-) -> DemoReport:
-    checked = _prepare(options, stack.settings.data_dir)
+) -> tuple[DemoReport, dict[str, Any]]:
+    """The demo's report, and the campaign's as the API tells it."""
+    checked = await asyncio.to_thread(_prepare, options, stack.settings.data_dir)
     launched_at = time.time()
     with ProgressView(console, stack.web_url, options.recipients, time.monotonic) as view:
         document = await _send(checked, stack, bus, view, stop)
@@ -77,8 +79,7 @@ async def _campaign(
         recipients=options.recipients,
         versions=version.versions(),
     )
-    _print(console, report, document)
-    return report
+    return report, document
 
 
 def _prepare(options: Options, folder: Path) -> Checked:
