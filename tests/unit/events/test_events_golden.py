@@ -1,0 +1,125 @@
+"""What other releases wrote, this one reads, and the other way round: the bytes on the bus, one file for each type.
+
+A change here changes what lies in people's queues. New fields go last, with defaults, and the files stay as they are.
+"""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from events import facts, schemas
+
+GOLDEN = Path(__file__).parents[2] / "data" / "events"
+MAIL = {
+    "campaign": "spring",
+    "at": 1_800_000_000.5,
+    "mail_id": "abcdefghijklmnop",
+    "attempt": 2,
+    "recipient": "zoë@example.org",
+    "pool": "main",
+    "provider": "gmail",
+}
+REFUSAL = {"failure_class": "soft", "code": 452, "enhanced": "4.2.2", "reply": "452 4.2.2 Mailbox full"}
+
+FACTS = {
+    "campaign_started": facts.CampaignStarted("spring", 1_800_000_000.5, name="Spring sale", pool="main"),
+    "batch_planned": facts.BatchPlanned("spring", 1_800_000_000.5, batch=3, planned=50_000),
+    "campaign_planned": facts.CampaignPlanned(
+        "spring", 1_800_000_000.5, batches=3, planned=120_000, duplicates=7, rejected=2
+    ),
+    "batch_queued": facts.BatchQueued(
+        "spring",
+        1_800_000_000.5,
+        batch=3,
+        queued=49_990,
+        failed=4,
+        suppressed=6,
+        raw_bytes=530_000_000,
+        queued_bytes=4_500_000,
+    ),
+    "campaign_closed": facts.CampaignClosed("spring", 1_800_000_000.5, status="cancelled", cancelled=12),
+    "accepted": facts.EmailAccepted(
+        **MAIL, latency_seconds=1.25, code=250, enhanced="2.0.0", reply="250 2.0.0 Ok: queued"
+    ),
+    "deferred": facts.EmailDeferred(**MAIL, **REFUSAL, retry_at=1_800_003_600.0),
+    "bounced": facts.EmailBounced(**MAIL, **(REFUSAL | {"failure_class": "hard", "code": 550, "enhanced": "5.1.1"})),
+    "failed": facts.EmailFailed(**MAIL, **REFUSAL),
+    "expired": facts.EmailExpired(**MAIL),
+    "suppressed": facts.EmailSuppressed(**MAIL, reason="unsubscribed"),
+    "in_doubt": facts.EmailInDoubt(**MAIL, reason="redelivered after a claim"),
+}
+BATCH = schemas.BatchJob("spring", 3, 50_000, "spring/batch/3")
+QUEUED = schemas.Mail(
+    mail_id="abcdefghijklmnop",
+    recipient="zoë@example.org",
+    attempt=2,
+    queued_at=1_800_000_000.5,
+    body=b"\x28\xb5\x2f\xfd\x00",
+    smtputf8=True,
+    charged=1,
+    history=(schemas.Attempt(1, 1_800_000_001.0, "soft", 452, "4.2.2", "452 4.2.2 Mailbox full"),),
+)
+CAMPAIGN = schemas.Campaign(
+    id="spring",
+    name="Spring sale",
+    status="running",
+    pool="main",
+    return_path="bounces@example.org",
+    created_at=1_800_000_000.5,
+    deadline=1_800_086_400.0,
+    planned=120_000,
+    batches=3,
+    subject="Grüße",
+    from_header="Jetpost <news@example.org>",
+)
+
+
+def golden(name):
+    return (GOLDEN / name).read_bytes()
+
+
+@pytest.mark.parametrize("kind", FACTS)
+def test_a_fact_has_its_golden_bytes(kind):
+    assert facts.encode(FACTS[kind]) == golden(f"{kind}.msgpack")
+    assert facts.decode(golden(f"{kind}.msgpack")) == FACTS[kind]
+
+
+def test_every_fact_has_golden_bytes():
+    kinds = {facts.type_of(fact) for fact in FACTS.values()}
+    tags = {kind.__struct_config__.tag for kind in (*facts.MAIL_FACTS, *facts.CampaignFact.__args__)}
+    assert kinds == set(FACTS) == tags
+
+
+def test_a_mail_has_its_golden_bytes():
+    assert schemas.encode_mail(QUEUED) == golden("mail.msgpack")
+    assert schemas.decode_mail(golden("mail.msgpack")) == QUEUED
+
+
+def test_a_batch_has_its_golden_bytes():
+    assert schemas.encode_batch(BATCH) == golden("batch.msgpack")
+    assert schemas.decode_batch(golden("batch.msgpack")) == BATCH
+
+
+def test_a_campaign_has_its_golden_bytes():
+    assert schemas.encode_campaign(CAMPAIGN) == golden("campaign.json")
+    assert schemas.decode_campaign(golden("campaign.json")) == CAMPAIGN
+
+
+@pytest.mark.parametrize("kind", FACTS)
+def test_a_fact_of_a_newer_release_is_read_without_its_new_fields(kind):
+    newer = [*msgspec.msgpack.decode(golden(f"{kind}.msgpack")), "a field of tomorrow"]
+    assert facts.decode(msgspec.msgpack.encode(newer)) == FACTS[kind]
+
+
+def test_a_mail_of_the_first_release_is_read_with_defaults():
+    first = msgspec.msgpack.encode(["abcdefghijklmnop", "a@example.org", 1, 1_800_000_000.5, b"body"])
+    assert schemas.decode_mail(first).history == ()
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\x00", b"not msgpack", msgspec.msgpack.encode(["unheard_of", "spring", 1.0])]
+)
+def test_what_is_no_fact_is_refused(payload):
+    with pytest.raises(msgspec.MsgspecError):
+        facts.decode(payload)
