@@ -7,7 +7,7 @@ from typing import Final
 
 _END: Final = b"\r\n.\r\n"
 _DOT_LINE: Final = b".\r\n"
-_HEADER: Final = b"\nMessage-ID: <"
+_HEADER: Final = b"Message-ID: <"
 _ID_LENGTH: Final = 16
 _ID: Final = re.compile(rb"[a-z2-7]{16}\.")
 _ANY_HEADER: Final = re.compile(rb"^message-id:\s*<([a-z2-7]{16})\.", re.IGNORECASE | re.MULTILINE)
@@ -64,12 +64,14 @@ class MessageReader:
 
 
 def _mail_id(data: bytes, start: int, end: int) -> bytes:
-    """The first Message-ID header wins; ours is written in one way, for which there is a short cut."""
-    found = data.find(_HEADER, start, end)
-    if found >= 0:
-        begin = found + len(_HEADER)
-        if _ID.match(data, begin, end):
-            return data[begin : begin + _ID_LENGTH]
+    """From the first Message-ID header; there is a short cut for the way in which ours is written."""
     headers_end = data.find(b"\r\n\r\n", start, end)
-    match = _ANY_HEADER.search(data, start, headers_end if headers_end >= 0 else min(end, start + _MAX_HEADERS))
+    if headers_end < 0:
+        headers_end = min(end, start + _MAX_HEADERS)
+    found = data.find(_HEADER, start, headers_end)
+    begin = found + len(_HEADER)
+    starts_line = found == start or data[found - 1 : found] == b"\n"
+    if found >= 0 and starts_line and _ID.match(data, begin, headers_end):
+        return data[begin : begin + _ID_LENGTH]
+    match = _ANY_HEADER.search(data, start, headers_end)
     return match[1] if match else b""
