@@ -11,6 +11,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from functools import cache
 from itertools import accumulate, islice
 from typing import Any
 
@@ -65,7 +66,7 @@ class Play:
         self.campaign = campaign
         self.recipients = recipients
         self.elapsed_at_start = now_after
-        self._steps = _play(random.Random(seed), recipients, rate)
+        self._steps = _play(seed, recipients, rate)
         self._sums = {name: [0, *accumulate(step[name] for step in self._steps)] for name in self._steps[0]}
 
     @property
@@ -79,7 +80,9 @@ class Play:
         return sums[whole] + int((following - sums[whole]) * min(1.0, max(seconds, 0) - whole))
 
 
-def _play(dice: random.Random, recipients: int, rate: int) -> list[dict[str, int]]:
+@cache
+def _play(seed: int, recipients: int, rate: int) -> list[dict[str, int]]:
+    dice = random.Random(seed)
     steps: list[dict[str, int]] = []
     remaining, wobble, due = recipients, 1.0, [0] * 10_000
     while remaining or any(due[len(steps) : len(steps) + 200]):
@@ -307,7 +310,7 @@ def _matches(row: EventRow, wanted: EventFilter) -> bool:
 
 def _campaign(name: str, subject: str, status: schemas.CampaignStatus, created_at: float, **more: Any) -> Campaign:
     return Campaign(
-        id=name.split(",")[0].lower().replace(" ", "-"),
+        id=name.split(",", maxsplit=1)[0].lower().replace(" ", "-"),
         name=name,
         subject=subject,
         status=status,
@@ -383,7 +386,7 @@ async def sample_bus(plays: list[Play], clock: Callable[[], float]) -> MemoryBus
             for number, spec in enumerate(streams.lanes(play.campaign.id, play.campaign.pool)):
                 await bus.create_consumer(spec)
                 subject = subjects.mail_due(play.campaign.pool, providers.PROVIDERS[number], play.campaign.id)
-                await bus.publish("MAIL", [Message(subject, b"") for _ in range(400 - 70 * number)])
+                await bus.publish("MAIL", [Message(subject, b"") for _ in range(40 - 7 * number)])
     return bus
 
 

@@ -78,11 +78,11 @@ TheHub = Annotated[Hub, Depends(_hub)]
 TheBus = Annotated[Bus, Depends(_bus)]
 
 
-reading = APIRouter(tags=["campaigns"])
+reading = APIRouter(prefix="/api", tags=["campaigns"])
 """What can be asked."""
-watching = APIRouter(tags=["live"])
+watching = APIRouter(prefix="/api", tags=["live"])
 """What can be followed."""
-commanding = APIRouter(tags=["commands"], dependencies=[Depends(require_command)])
+commanding = APIRouter(prefix="/api", tags=["commands"], dependencies=[Depends(require_command)])
 """What can be told."""
 
 

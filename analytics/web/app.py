@@ -46,9 +46,9 @@ def create_app(bus: Bus, reports: Reports, settings: WebSettings, *, clock: Call
     allowed = [Depends(access(settings))]
     app.include_router(pages.routes(settings))
     app.include_router(probes.routes(bus, reports))
-    app.include_router(api.reading, prefix="/api", dependencies=allowed)
-    app.include_router(api.watching, prefix="/api", dependencies=allowed)
-    app.include_router(api.commanding, prefix="/api", dependencies=allowed)
+    app.include_router(api.reading, dependencies=allowed)
+    app.include_router(api.watching, dependencies=allowed)
+    app.include_router(api.commanding, dependencies=allowed)
     return app
 
 

@@ -1,0 +1,109 @@
+"""The dashboard in a real browser: what a person would see, and nothing that the policy forbids."""
+
+import asyncio
+import time
+
+import pytest
+from chromium import CHROMIUM, browser
+from web_samples import SampleReports, sample_bus, sample_plays
+
+from analytics.web import server
+from analytics.web.settings import WebSettings
+from events import campaigns
+from events.ledger import Ledger
+
+pytestmark = [pytest.mark.chromium, pytest.mark.skipif(CHROMIUM is None, reason="Debian's Chromium is not installed")]
+
+
+@pytest.fixture
+def plays():
+    return sample_plays(time.time())
+
+
+@pytest.fixture
+async def bus(plays):
+    bus = await sample_bus(plays, time.time)
+    yield bus
+    await bus.close()
+
+
+@pytest.fixture
+def reports(plays):
+    return SampleReports(plays, time.time)
+
+
+@pytest.fixture
+async def served(bus, reports):
+    settings, stop = WebSettings(port=0), asyncio.Event()
+    listener = server.listen(settings)
+    running = asyncio.create_task(
+        server.run(bus, reports, settings, clock=time.time, listener=listener, stop=stop), name="served"
+    )
+    yield server.address_of(listener, settings)
+    stop.set()
+    await asyncio.wait_for(running, 10)
+
+
+@pytest.fixture
+async def page(tmp_path):
+    async with browser(tmp_path / "profile") as page:
+        yield page
+
+
+CELLS = """Object.fromEntries([...document.querySelectorAll("#ledger tr[data-outcome]")]
+    .map((row) => [row.dataset.outcome, Number(row.querySelector("td").textContent.replaceAll(/\\D/g, ""))]))"""
+
+
+async def test_a_finished_campaign_shows_a_ledger_that_visibly_sums_to_its_plan(served, page):
+    await page.open(f"{served}/campaigns/october-news")
+    await page.wait_for('document.querySelector(".seal")?.dataset.state === "balanced"')
+
+    counts = await page.evaluate(CELLS)
+    shown = [
+        await page.evaluate(f"document.querySelector('#ledger .{row} .num').textContent") for row in ("sum", "planned")
+    ]
+
+    assert await page.evaluate("document.querySelector('h1').textContent") == "October news"
+    assert set(counts) == set(Ledger.__struct_fields__) - {"planned"}
+    assert sum(counts.values()) == 184_220
+    assert shown == ["184,220", "184,220"]
+    assert page.complaints == []
+
+
+async def test_the_overview_leads_to_a_campaign_without_loading_the_page_anew(served, page):
+    await page.open(f"{served}/")
+    await page.wait_for("document.querySelectorAll('.campaign').length === 6")
+    await page.evaluate("window.mark = 1; document.querySelector('.campaign[data-status=running] a').click()")
+    await page.wait_for("location.pathname === '/campaigns/spring-launch' && document.querySelector('canvas')")
+    assert await page.evaluate("window.mark") == 1
+    assert page.complaints == []
+
+
+async def test_numbers_move_by_themselves(served, page):
+    await page.open(f"{served}/campaigns/spring-launch")
+    await page.wait_for("document.querySelector('.tile strong')?.textContent.length > 1")
+    await page.evaluate("window.before = document.querySelector('.tile strong').textContent; null")
+    await page.wait_for("document.querySelector('.tile strong').textContent !== window.before")
+
+
+async def test_a_campaign_is_paused_after_asking(served, bus, page):
+    await page.open(f"{served}/campaigns/spring-launch")
+    await page.wait_for("document.querySelector('.buttons button')")
+    await page.evaluate("document.querySelector('.buttons button').click()")
+    assert (await campaigns.get(bus, "spring-launch")).status == "running"
+    await page.evaluate("document.querySelector('dialog .button-main').click()")
+    await page.wait_for("document.querySelector('.pill').dataset.status === 'paused'")
+    assert (await campaigns.get(bus, "spring-launch")).status == "paused"
+
+
+async def test_without_clickhouse_the_page_says_what_is_missing(served, reports, page):
+    reports.unavailable = True
+    await page.open(f"{served}/campaigns/spring-launch")
+    await page.wait_for("!document.getElementById('banner').hidden")
+    assert "nothing is lost" in await page.evaluate("document.getElementById('banner').textContent")
+    assert page.complaints == []
+
+
+async def test_an_unknown_campaign_says_so(served, page):
+    await page.open(f"{served}/campaigns/nowhere")
+    await page.wait_for("document.querySelector('.empty h2')?.textContent === 'No such campaign'")
