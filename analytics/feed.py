@@ -66,6 +66,11 @@ class Feed:
         """Everything behind `after` is to be ingested, whatever was before."""
         self._gathering = Gathering(self._policy, after)
 
+    async def in_flight(self) -> int:
+        """Events that were delivered, to whomever, and not acknowledged."""
+        state = await self._bus.consumer_state(streams.INGESTER.stream, streams.INGESTER.name)
+        return state.in_flight if state else 0
+
     async def last_sequence(self) -> int:
         return (await self._bus.stream_state(streams.EVENTS.name)).last_sequence
 

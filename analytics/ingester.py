@@ -48,6 +48,7 @@ async def run(
     try:
         await ingester.recover()
         await ingester.start_over_if_lost()
+        await ingester.take_over()
         while not stop.is_set():
             await ingester.gather()
             if ingester.feed.is_due():
@@ -123,6 +124,11 @@ class Ingester:
         except RevisionMismatch:
             await self._insist(self._book.read)
         self.feed.begin_again(self._book.progress.range.last)
+
+    async def take_over(self) -> None:
+        """Ingest what was delivered to an ingester that died: the bus would deliver it again only after the ack-wait."""
+        delivered = self._book.progress.range.last + await self._insist(self.feed.in_flight)
+        await self._catch_up(min(delivered, await self._insist(self.feed.last_sequence)))
 
     async def _catch_up(self, last: int) -> None:
         """Ingest by reading: what was acknowledged once is not delivered again."""

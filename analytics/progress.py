@@ -36,8 +36,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return self.range.last if self.inserted else self.range.first - 1
 
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Progress).decode
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Progress).decode
 
 
 def beginning(after: int = 0) -> Progress:
@@ -57,10 +57,10 @@ class Book:
         """The newest entry; the first ingester ever begins. Raises `RetryLater`."""
         entry = await self._bucket.get(_KEY)
         if entry is not None and not entry.deleted:
-            self.progress, self._revision = _decode(entry.value), entry.revision
+            self.progress, self._revision = decode(entry.value), entry.revision
         return self.progress
 
     async def write(self, progress: Progress) -> None:
         """Raises `RevisionMismatch` where another ingester wrote since `read` or `write`, and `RetryLater`."""
-        self._revision = await self._bucket.update(_KEY, _encode(progress), self._revision)
+        self._revision = await self._bucket.update(_KEY, encode(progress), self._revision)
         self.progress = progress

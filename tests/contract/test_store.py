@@ -24,7 +24,7 @@ PROVIDERS = ("gmail", "microsoft", "other")
 
 @pytest.fixture
 async def store():
-    opened = Store(ClickHouseSettings(url="chdb://"))
+    opened = Store(ClickHouseSettings(url="chdb://", keep_days=0))
     await opened.migrate()
     yield opened
     await opened.close()

@@ -1,0 +1,162 @@
+"""The closing loop between a bus in memory and a real ClickHouse (chdb, in memory)."""
+
+import asyncio
+
+import pytest
+
+from analytics import ingester
+from analytics.clickhouse.client import Store
+from analytics.closing import Closing
+from analytics.reports import Reports
+from analytics.settings import AnalyticsSettings, ClickHouseSettings
+from events import campaigns, facts, schemas, streams, subjects
+from events.bus import Message
+from events.ledger import Ledger
+from events.schemas import Campaign
+
+SETTINGS = AnalyticsSettings(batch_age_seconds=0.01, exact_check_interval_seconds=0.0)
+
+
+@pytest.fixture
+async def store():
+    opened = Store(ClickHouseSettings(url="chdb://", keep_days=0))
+    await opened.migrate()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def bus(memory_bus):
+    return memory_bus
+
+
+@pytest.fixture
+def reports(store, clock):
+    return Reports(store, clock)
+
+
+@pytest.fixture
+def closing(bus, reports, clock):
+    return Closing(bus, reports, SETTINGS, clock)
+
+
+async def start_campaign(bus, status="running", planned=3):
+    campaign = Campaign("spring", "Spring", status, "main", "b@example.com", bus.clock(), planned=planned, batches=2)
+    await (await bus.bucket(streams.CAMPAIGNS)).put("spring", schemas.encode_campaign(campaign))
+    for lane in streams.lanes("spring", "main"):
+        await bus.create_consumer(lane)
+    blobs = await bus.blobs()
+    for name in ("compiled", "dictionary", "batch/1", "batch/2"):
+        await blobs.put(f"spring/{name}", b"data")
+
+
+async def state(bus, store, *stated):
+    """Publish facts, and have them ingested as they would be."""
+    await bus.publish("EVENTS", [Message(facts.subject_of(fact), facts.encode(fact)) for fact in stated])
+    stop = asyncio.Event()
+    task = asyncio.create_task(ingester.run(bus, store, SETTINGS, clock=bus.clock, stop=stop))
+    while (await bus.consumer_state("EVENTS", "ingester")).waiting:  # noqa: ASYNC110 - no event to wait for
+        await asyncio.sleep(0.005)
+    stop.set()
+    await task
+
+
+def accepted(number, at):
+    return facts.EmailAccepted("spring", at, f"m{number}", 1, f"{number}@example.com", "main", "gmail", 1.0)
+
+
+def planned(at, count=3):
+    return facts.BatchPlanned("spring", at, 1, count), facts.CampaignPlanned("spring", at, 1, count, 0, 0)
+
+
+async def last_fact(bus):
+    return [facts.decode(record.payload) async for record in bus.read("EVENTS", ">")][-1]
+
+
+async def test_a_campaign_whose_recipients_all_have_an_outcome_is_finished(bus, store, closing, clock):
+    await start_campaign(bus)
+    await state(bus, store, *planned(clock()), *(accepted(n, clock()) for n in range(3)))
+    await closing.look()
+    campaign = await campaigns.get(bus, "spring")
+    assert (campaign.status, campaign.finished_at) == ("finished", clock())
+    assert await last_fact(bus) == facts.CampaignClosed("spring", clock(), "finished", 0)
+
+
+async def test_what_a_finished_campaign_leaves_is_what_a_replay_needs(bus, store, closing, clock):
+    await start_campaign(bus)
+    await state(bus, store, *planned(clock()), *(accepted(n, clock()) for n in range(3)))
+    await closing.look()
+    blobs = await bus.blobs()
+    assert await blobs.get("spring/compiled") == await blobs.get("spring/dictionary") == b"data"
+    for number in (1, 2):
+        with pytest.raises(KeyError):
+            await blobs.get(f"spring/batch/{number}")
+    for lane in streams.lanes("spring", "main"):
+        assert await bus.consumer_state("MAIL", lane.name) is None
+
+
+async def test_a_campaign_with_a_recipient_left_stays_open(bus, store, closing, clock):
+    await start_campaign(bus)
+    await state(bus, store, *planned(clock()), accepted(1, clock()), accepted(2, clock()))
+    await closing.look()
+    clock.advance(1_000)
+    await closing.look()
+    assert (await campaigns.get(bus, "spring")).status == "running"
+
+
+@pytest.mark.parametrize("where", ["due", "waiting", "batch"])
+async def test_a_campaign_with_anything_in_a_queue_stays_open(bus, store, closing, clock, where):
+    await start_campaign(bus)
+    due = subjects.mail_due("main", "gmail", "spring")
+    waiting = subjects.mail_waiting("spring", "main", "gmail", "soft", "m9")
+    stream, message = {
+        "due": ("MAIL", Message(due, b"")),
+        "waiting": ("MAIL", Message(waiting, b"", due_at=clock() + 9_999, target=due)),
+        "batch": ("BATCHES", Message(subjects.batches("spring"), b"")),
+    }[where]
+    await bus.publish(stream, [message])
+    await state(bus, store, *planned(clock()), *(accepted(n, clock()) for n in range(3)))
+    await closing.look()
+    assert (await campaigns.get(bus, "spring")).status == "running"
+
+
+async def test_an_outcome_stated_twice_does_not_keep_a_campaign_open(bus, store, closing, clock):
+    await start_campaign(bus)
+    twice = [accepted(1, clock()), accepted(1, clock())]
+    await state(bus, store, *planned(clock()), *twice, accepted(2, clock()), accepted(3, clock()))
+    await closing.look()
+    assert (await campaigns.get(bus, "spring")).status == "finished"
+
+
+async def test_a_cancelled_campaign_is_closed_after_it_has_been_quiet(bus, store, closing, reports, clock):
+    await start_campaign(bus, status="cancelled", planned=None)
+    await state(bus, store, facts.BatchPlanned("spring", clock(), 1, 3), accepted(1, clock()))
+    await closing.look()
+    assert (await campaigns.get(bus, "spring")).finished_at is None
+    clock.advance(SETTINGS.cancel_quiet_seconds)
+    await closing.look()
+    closed = await campaigns.get(bus, "spring")
+    assert (closed.status, closed.finished_at) == ("cancelled", clock())
+    await state(bus, store)
+    assert await reports.ledger("spring") == Ledger(planned=3, accepted=1, cancelled=2)
+
+
+async def test_an_outcome_after_the_cancellation_begins_the_quiet_anew(bus, store, closing, clock):
+    await start_campaign(bus, status="cancelled")
+    await state(bus, store, facts.BatchPlanned("spring", clock(), 1, 3))
+    await closing.look()
+    clock.advance(SETTINGS.cancel_quiet_seconds)
+    await state(bus, store, accepted(1, clock()))
+    await closing.look()
+    assert (await campaigns.get(bus, "spring")).finished_at is None
+    clock.advance(SETTINGS.cancel_quiet_seconds)
+    await closing.look()
+    assert await last_fact(bus) == facts.CampaignClosed("spring", clock(), "cancelled", 2)
+
+
+async def test_closing_goes_on_where_a_dead_process_stopped(bus, store, closing, clock):
+    await start_campaign(bus)
+    await state(bus, store, *planned(clock()), *(accepted(n, clock()) for n in range(3)))
+    await campaigns.change(bus, "spring", lambda campaign: campaigns.finish(campaign, clock()))
+    await closing.clear_recently_closed()
+    assert await bus.consumer_state("MAIL", streams.lanes("spring", "main")[0].name) is None

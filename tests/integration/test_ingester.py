@@ -1,0 +1,227 @@
+"""The ingester between a bus in memory and a real ClickHouse (chdb, in memory)."""
+
+import asyncio
+import contextlib
+
+import msgspec
+import pytest
+from prometheus_client import REGISTRY
+
+from analytics import ingester, progress
+from analytics.batching import Range
+from analytics.clickhouse.client import Store
+from analytics.errors import ClickHouseUnavailable
+from analytics.reports import Reports
+from analytics.settings import AnalyticsSettings, ClickHouseSettings
+from events import facts, streams
+from events.bus import Message
+from events.memory_bus import MemoryBus
+
+EMPTY = ClickHouseSettings(url="chdb://", keep_days=0)
+SETTINGS = AnalyticsSettings(
+    batch_rows=40, batch_age_seconds=0.02, fetch_events=25, retry_base_seconds=0.01, retry_max_seconds=0.02
+)
+
+
+class UnreliableStore(Store):
+    """A ClickHouse that goes away when told, and keeps count of its inserts."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.away = False
+        self.refused = asyncio.Event()
+        self.tokens = []
+
+    async def insert(self, table, columns, token):
+        if self.away:
+            self.refused.set()
+            raise ClickHouseUnavailable("the test made it so")
+        await super().insert(table, columns, token)
+        self.tokens.append(token)
+
+
+@pytest.fixture
+async def store():
+    opened = UnreliableStore(EMPTY)
+    await opened.migrate()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def bus(memory_bus_in_real_time):
+    return memory_bus_in_real_time
+
+
+@contextlib.asynccontextmanager
+async def running(bus, store):
+    """An ingester, stopped at the end as SIGTERM would stop it."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(ingester.run(bus, store, SETTINGS, clock=bus.clock, stop=stop))
+    try:
+        yield task
+    finally:
+        stop.set()
+        async with asyncio.timeout(20):
+            await task
+
+
+def accepted(number):
+    return facts.EmailAccepted("spring", 1e9, f"m{number}", 1, f"{number}@example.com", "main", "gmail", 1.0)
+
+
+async def publish(bus, *payloads):
+    await bus.publish("EVENTS", [Message("events.accepted.spring", payload) for payload in payloads])
+
+
+async def publish_accepted(bus, count, first=0):
+    await publish(bus, *(facts.encode(accepted(number)) for number in range(first, first + count)))
+
+
+async def until(holds):
+    async with asyncio.timeout(20):
+        while not await holds():  # noqa: ASYNC110 - what others do to the bus sets no event here
+            await asyncio.sleep(0.005)
+
+
+async def is_settled(bus):
+    """Wait until every event is acknowledged and the range written down as inserted."""
+    book = progress.Book(await bus.bucket(streams.INGEST))
+    last = (await bus.stream_state("EVENTS")).last_sequence
+
+    async def settled():
+        return (await book.read()).ingested >= last and not await lag(bus)
+
+    await until(settled)
+
+
+async def lag(bus):
+    state = await bus.consumer_state("EVENTS", "ingester")
+    return state.waiting + state.in_flight
+
+
+async def counted(store):
+    """Mails in the table, and accepted by the table, by totals, by rates and by the latency histogram."""
+    reports = Reports(store)
+    ((_, mails),) = await store.query("exact_states", campaign="spring")
+    latency, (provider,) = await reports.latency("spring"), await reports.providers("spring")
+    rows = await store.query("rate", campaign="spring", since=0, step=60)
+    return {mails, latency.count, provider.accepted, sum(row[1] for row in rows)}
+
+
+async def test_every_event_is_counted_once_in_the_table_and_in_every_rollup(bus, store):
+    await publish_accepted(bus, 130)
+    async with running(bus, store):
+        await is_settled(bus)
+    assert await counted(store) == {130}
+    assert len(store.tokens) >= 4
+
+
+async def test_what_is_held_at_the_stop_is_ingested(bus, store):
+    settings = msgspec.structs.replace(SETTINGS, batch_age_seconds=0.4)
+    stop = asyncio.Event()
+    task = asyncio.create_task(ingester.run(bus, store, settings, clock=bus.clock, stop=stop))
+    await publish_accepted(bus, 5)
+
+    async def held():
+        return (await bus.consumer_state("EVENTS", "ingester")).in_flight == 5
+
+    await until(held)
+    stop.set()
+    await task
+    assert await counted(store) == {5}
+    assert await lag(bus) == 0
+
+
+async def test_while_clickhouse_is_away_nothing_is_acknowledged_and_afterwards_nothing_is_missing(bus, store):
+    store.away = True
+    await publish_accepted(bus, 100)
+    async with running(bus, store):
+        await asyncio.wait_for(store.refused.wait(), 10)
+        assert await lag(bus) == 100
+        store.away = False
+        await is_settled(bus)
+    assert await counted(store) == {100}
+
+
+async def test_a_stop_while_clickhouse_is_away_leaves_the_events_on_the_bus(bus, store):
+    store.away = True
+    await publish_accepted(bus, 10)
+    async with running(bus, store):
+        await asyncio.wait_for(store.refused.wait(), 10)
+    assert await lag(bus) == 10
+
+
+@pytest.mark.parametrize("was_inserted", [True, False], ids=["inserted", "not inserted"])
+async def test_a_range_that_a_dead_ingester_cut_comes_before_anything_new(bus, store, was_inserted):
+    await publish_accepted(bus, 30)
+    book = progress.Book(await bus.bucket(streams.INGEST))
+    cut = msgspec.structs.replace(progress.beginning(), range=Range(1, 17), inserted=False)
+    await book.write(cut)
+    if was_inserted:
+        columns = ingester.rows.to_rows([record async for record in bus.read("EVENTS", ">") if record.sequence <= 17])
+        await store.insert(ingester.tables.EVENTS, columns.events, cut.token)
+    async with running(bus, store):
+        await is_settled(bus)
+    assert await counted(store) == {30}
+    assert store.tokens[was_inserted] == cut.token
+
+
+async def test_redelivered_events_are_not_inserted_again(bus, store):
+    await publish_accepted(bus, 20)
+    async with running(bus, store):
+        await is_settled(bus)
+        await bus.delete_consumer("EVENTS", "ingester")
+        await bus.create_consumer(streams.INGESTER)
+        await publish_accepted(bus, 1, first=20)
+        await is_settled(bus)
+    assert await counted(store) == {21}
+
+
+async def test_two_ingesters_never_count_an_event_twice(bus, store):
+    second = UnreliableStore(EMPTY)
+    async with running(bus, store), running(bus, second):
+        for start in range(0, 120, 20):
+            await publish_accepted(bus, 20, first=start)
+        await is_settled(bus)
+    await second.close()
+    assert await counted(store) == {120}
+
+
+async def test_gaps_in_the_stream_are_no_obstacle(bus, store):
+    await publish_accepted(bus, 10)
+    await bus.publish("EVENTS", [Message("events.gap.spring", b"")] * 5)
+    await publish_accepted(bus, 10, first=10)
+    await bus.purge("EVENTS", "events.gap.spring")
+    async with running(bus, store):
+        await is_settled(bus)
+    assert await counted(store) == {20}
+
+
+async def test_an_emptied_clickhouse_is_filled_again_from_the_stream(bus):
+    for published, total in ((100, 100), (3, 103)):
+        await publish_accepted(bus, published, first=total - published)
+        store = UnreliableStore(EMPTY)
+        async with running(bus, store):
+            await is_settled(bus)
+        assert await counted(store) == {total}
+        await store.close()
+
+
+async def test_a_new_stream_adds_to_what_an_old_one_left_in_clickhouse(bus, store):
+    new_bus = MemoryBus()
+    await new_bus.setup()
+    for first, used in ((0, bus), (10, new_bus)):
+        await publish_accepted(used, 10, first=first)
+        async with running(used, store):
+            await is_settled(used)
+    assert await counted(store) == {20}
+
+
+async def test_what_cannot_be_read_is_kept_and_counted_and_stops_nothing(bus, store):
+    before = REGISTRY.get_sample_value("events_rejected_total")
+    await publish(bus, b"?", facts.encode(accepted(1)), b"\xc1")
+    async with running(bus, store):
+        await is_settled(bus)
+    assert await counted(store) == {1}
+    assert REGISTRY.get_sample_value("events_rejected_total") == before + 2
