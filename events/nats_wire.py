@@ -12,12 +12,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from nats.aio import client as nats_client
 from nats.aio.client import Client
 from nats.errors import NoServersError
 
 from events.errors import BusUnavailable
 from events.nats_frames import frame
 from events.nats_parser import FastParser, Receiver
+
+# nats-py reads headers with `fast_mail_parser` where that is installed, for whatever reason; its releases since 0.10 give
+# lists of values, which nats-py does not understand.
+vars(nats_client)["parse_email"] = None
 
 NO_RESPONDERS: Final = b"503"
 
