@@ -16,7 +16,7 @@ from events.bus import Bus
 from events.ledger import Ledger
 from events.schemas import Campaign
 from jetpost.cli.state import Fault, bus, get_json, out, run
-from jetpost.display import COLOURS, duration, ledger_bar, ledger_table, size
+from jetpost.display import duration, ledger_bar, ledger_table, places, plain, size
 
 _Id = Annotated[str, typer.Argument(help="The campaign's id.", show_default=False)]
 _MOVING = ("planning", "running", "paused")
@@ -38,7 +38,10 @@ def _status(
     campaign: Annotated[str | None, typer.Argument(help="Only this campaign.", show_default=False)] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep showing, until Ctrl-C.")] = False,
 ) -> None:
-    """Show campaigns: how far they are, and where every recipient is."""
+    """Show campaigns: how far they are, and where every recipient is.
+
+    `jetpost status spring-sale --watch` follows one; without a campaign all are shown.
+    """
     run(_watch(campaign) if watch else _once(campaign))
 
 
@@ -64,7 +67,7 @@ async def _table(connected: Bus, wanted: str | None) -> Group | str:
 
 async def _one(connected: Bus, campaign: Campaign) -> Group:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_row(f"[bold]{campaign.id}[/]", campaign.name, f"[{_colour(campaign)}]{campaign.status}[/]")
+    table.add_row(f"[bold]{campaign.id}[/]", plain(campaign.name), f"[{_colour(campaign)}]{campaign.status}[/]")
     try:
         ledger = _ledger(await get_json(f"/api/campaigns/{campaign.id}"))
     except Fault:
@@ -72,12 +75,7 @@ async def _one(connected: Bus, campaign: Campaign) -> Group:
         return Group(
             table, f"  {waiting:,} mails in the queue [dim](the web app, which counts the rest, does not answer)[/]"
         )
-    places = "  ".join(
-        f"[{colour}]{name.replace('_', ' ')} {getattr(ledger, name):,}[/]"
-        for name, colour in COLOURS.items()
-        if getattr(ledger, name)
-    )
-    return Group(table, ledger_bar(ledger), f"  planned {ledger.planned:,}:  {places}", "")
+    return Group(table, ledger_bar(ledger), f"  planned {ledger.planned:,}:  {places(ledger)}", "")
 
 
 def _colour(campaign: Campaign) -> str:
@@ -132,7 +130,9 @@ def _report(
     """Show how a campaign went: the ledger, latency, providers, failures, sizes."""
     document = run(get_json(f"/api/campaigns/{campaign}/report"))
     if as_json:
-        out.print(msgspec.json.format(msgspec.json.encode(document)).decode(), markup=False)
+        typer.echo(msgspec.json.format(msgspec.json.encode(document)))
+    elif document["figures"] is None:
+        raise Fault(f"nothing has been counted of {campaign} yet")
     else:
         out.print(report(document))
 
@@ -179,5 +179,5 @@ def _failures(rows: list[dict[str, Any]], limit: int = 12) -> Table:
     table.columns[0].justify = "right"
     for row in rows[:limit]:
         reply = " ".join(str(row[name]) for name in ("code", "reply") if row[name])
-        table.add_row(f"{row['count']:,}", row["outcome"], row["failure_class"], reply.replace("[", "\\["))
+        table.add_row(f"{row['count']:,}", row["outcome"], row["failure_class"], plain(reply))
     return table

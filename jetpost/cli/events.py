@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import difflib
 import time
-from typing import Annotated, Final
+from collections.abc import Collection
+from typing import Annotated, Final, get_args
 
 import msgspec
 import typer
 
-from events import facts, streams, subjects
-from jetpost.cli.state import bus, out, run
-from jetpost.display import COLOURS
+from events import facts, providers, streams, subjects
+from jetpost.cli.state import Fault, bus, out, run
+from jetpost.display import COLOURS, plain
 
 _CAMPAIGN_COLOUR: Final = "bold cyan"
+_TYPES: Final = tuple(str(kind.__struct_config__.tag) for kind in get_args(facts.Fact))
 
 
 def register(app: typer.Typer) -> None:
@@ -30,18 +32,33 @@ def _events(
     recipient: Annotated[str | None, typer.Option("--recipient", "-r", help="Only about this address.")] = None,
     provider: Annotated[str | None, typer.Option(help="Only of this mailbox provider, such as gmail.")] = None,
     failure_class: Annotated[
-        str | None, typer.Option("--class", help="Only of this class of failure, such as soft.")
+        str | None,
+        typer.Option("--class", help="Only of this class of failure: transient, throttled, soft, hard, block, render."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens from now on.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show what happened: every outcome of every attempt, oldest first.
 
-    `jetpost events spring-sale --type bounced --json | jq -r .recipient` lists the addresses that do not exist.
+    Examples:
+
+    - `jetpost events spring-sale --recipient ada@example.com` is the story of one recipient.
+    - `jetpost events spring-sale --type bounced --json | jq -r .recipient` lists the addresses that do not exist.
+    - `jetpost events --follow --class block` waits for providers that refuse us.
     """
+    for kind in types or ():
+        _known("type", kind, _TYPES)
+    _known("mailbox provider", provider, providers.PROVIDERS)
     wanted = _Wanted(set(types or ()), recipient, provider, failure_class)
-    with contextlib.suppress(BrokenPipeError):
-        run(_show(campaign, wanted, follow, as_json))
+    run(_show(campaign, wanted, follow, as_json))
+
+
+def _known(what: str, value: str | None, known: Collection[str]) -> None:
+    """Raises `Fault` for a word that no event has, which would only find nothing."""
+    if value is not None and value not in known:
+        meant = difflib.get_close_matches(value, known, n=1)
+        hint = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(known)}"
+        raise Fault(f"{value!r} is no {what} of events; {hint}")
 
 
 class _Wanted(msgspec.Struct, frozen=True):
@@ -64,7 +81,10 @@ async def _show(campaign: str | None, wanted: _Wanted, follow: bool, as_json: bo
         async for record in connected.read(streams.EVENTS.name, subject, from_sequence=start, follow=follow):
             fact = facts.decode(record.payload)
             if wanted.matches(fact):
-                out.print(_as_json(fact) if as_json else _as_line(fact), markup=not as_json)
+                if as_json:
+                    typer.echo(_as_json(fact))
+                else:
+                    out.print(_as_line(fact))
 
 
 def _as_json(fact: facts.Fact) -> str:
@@ -83,8 +103,8 @@ def _details(fact: facts.Fact) -> str:
     if not isinstance(fact, facts.MAIL_FACTS):
         hidden = ("campaign", "at")
         rest = "  ".join(f"{name}={getattr(fact, name)}" for name in fact.__struct_fields__ if name not in hidden)
-        return f"{fact.campaign}  {rest}".replace("[", "\\[")
+        return plain(f"{fact.campaign}  {rest}")
     attempt = f"attempt {fact.attempt}" if fact.attempt else "not tried"
     reply = " ".join(str(part) for part in (getattr(fact, "code", ""), getattr(fact, "reply", "")) if part)
     why = getattr(fact, "failure_class", "") or getattr(fact, "reason", "")
-    return f"{fact.recipient:<40} {fact.provider:<9} {attempt}  {why}  {reply}".rstrip().replace("[", "\\[")
+    return plain(f"{fact.recipient:<40} {fact.provider:<9} {attempt}  {why}  {reply}".rstrip())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from typing import Annotated
 
 import typer
 
-from jetpost import logs, runtime, stack
-from jetpost.cli.state import Fault, configured, out, run
+from events.secrets import without_password
+from jetpost import logs, stack
+from jetpost.cli.state import configured, out, run
+from jetpost.display import plain
 from jetpost.settings import Effective
 
 
@@ -31,33 +34,45 @@ def _up(
     in place of embedded ones. Data stays in `data_dir`, so that the next `jetpost up` goes on where this one stopped.
     """
     found = configured()
-    already = runtime.find(found.settings.data_dir)
-    if already:
-        raise Fault(
-            f"Jetpost is already up in {found.settings.data_dir} (process {already.pid}, dashboard {already.web_url})"
-        )
     logs.configure(found.settings.log, "up")
     run(_stay_up(found, producers, senders, sync))
 
 
 async def _stay_up(found: Effective, producers: int, senders: int, sync: str) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     plan = stack.Plan(
         producers=producers, senders=senders, embedded_nats=not found.is_set("nats", "url"), sync_interval=sync
     )
     settings = stack.embedded(found.settings, clickhouse_is_set=found.is_set("analytics", "clickhouse", "url"))
-    async with stack.Stack(plan, settings) as running:
-        _say_where(running)
-        await stop.wait()
-        out.print("Stopping: senders finish what they have claimed …")
+    _cancel_on_signals(asyncio.current_task())
+    with contextlib.suppress(asyncio.CancelledError):
+        async with stack.Stack(plan, settings) as running:
+            _say_where(running)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                out.print("Stopping: senders finish what they have claimed …")
+
+
+def _cancel_on_signals(task: asyncio.Task[object] | None) -> None:
+    """SIGINT and SIGTERM end it at any moment, also while it is starting; once is enough, so that stopping is in order."""
+    asked = False
+
+    def once() -> None:
+        nonlocal asked
+        if task and not asked:
+            asked = True
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, once)
 
 
 def _say_where(running: stack.Stack) -> None:
-    out.print(f"[bold]Jetpost is up.[/]  Dashboard: [link]{running.web_url}[/link]  NATS: {running.nats_url}")
+    dashboard = running.settings.web.public_url or running.web_url
+    out.print(
+        f"[bold]Jetpost is up.[/]  Dashboard: [link]{dashboard}[/link]  NATS: {without_password(running.nats_url)}"
+    )
     for name, relay in running.settings.sender.pools.items():
-        out.print(f"  pool [bold]{name}[/] hands mails to {relay.host}:{relay.port}")
-    out.print(f"  data and logs: {running.settings.data_dir}")
+        out.print(f"  pool [bold]{name}[/] hands mails to {plain(relay.host)}:{relay.port}")
+    out.print(f"  data and logs: {plain(str(running.settings.data_dir))}")
     out.print("Send a campaign from another terminal: [bold]jetpost send campaign.toml[/]   Stop with Ctrl-C.")

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from events.ledger import Ledger
-from jetpost.display import COLOURS, duration, ledger_bar
+from jetpost.display import duration, ledger_bar, places
 
 _LINE_EVERY_SECONDS: Final = 2.0
 _NOTHING: Final = Ledger()
@@ -63,14 +63,9 @@ class ProgressView:
         bars.add_row("audience", _bar(planned, self._recipients), f"{planned:,} of {self._recipients:,} planned")
         whole = msgspec.structs.replace(ledger, planned=self._recipients)
         bars.add_row("mails", ledger_bar(whole, _WIDTH), f"{ledger.settled:,} settled")
-        places = "  ".join(
-            f"[{colour}]{name.replace('_', ' ')} {getattr(ledger, name):,}[/]"
-            for name, colour in COLOURS.items()
-            if getattr(ledger, name)
-        )
         return Group(
             bars,
-            f"  {places}",
+            f"  {places(ledger)}",
             f"  [bold]{rate:,.0f}[/] mails/s   {duration(elapsed)} so far{self._eta(ledger, rate)}",
             f"  dashboard: [link={self._dashboard}]{self._dashboard}[/link]",
         )
