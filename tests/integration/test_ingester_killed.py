@@ -14,7 +14,7 @@ from events.bus import Message
 CHILD = Path(__file__).with_name("ingester_child.py")
 MONTH_END = 1_796_083_200.0
 EVENTS = 100_000
-KILLS = 6
+KILLS = 5
 
 
 def some_facts():
