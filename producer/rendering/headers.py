@@ -69,17 +69,17 @@ def mailboxes(name: str, boxes: Sequence[Mailbox]) -> str:
 def _mailbox(name: str, start: str, box: Mailbox, comma: str) -> list[str]:
     """The lines of one mailbox: the name and the address share one where they fit."""
     refuse_line_breaks(name, box.address)
+    refuse_line_breaks(name, box.name)
     if not box.name.strip():
         return [f"{start}{box.address}{comma}"]
-    shown = start + _phrase(name, box.name.strip(), len(start))
+    shown = start + _phrase(box.name.strip(), len(start))
     address = f" <{box.address}>{comma}"
     last_line = len(shown) - (shown.rfind("\n") + 1)
     return [shown + address] if last_line + len(address) <= _ENCODED_WORD_LINE else [shown, address]
 
 
-def _phrase(name: str, text: str, column: int) -> str:
+def _phrase(text: str, column: int) -> str:
     """A display name (RFC 5322 §3.2.5): as it is, quoted, or encoded."""
-    refuse_line_breaks(name, text)
     if _plain_text(text) and len(text) < _FOLD_AT - column:
         if _plain_phrase(text):
             return text
