@@ -73,10 +73,9 @@ class NatsBus:
     async def setup(self) -> None:
         for spec in streams.STREAMS:
             await self._ensure("STREAM", spec.name, _stream_config(spec, self._settings.replicas))
-        with as_bus_errors("setting up"):
-            for bucket in streams.BUCKETS:
-                await self._js.create_key_value(bucket=bucket, history=1, replicas=self._settings.replicas, direct=True)
-            await self._js.create_object_store(bucket=streams.BLOBS, replicas=self._settings.replicas)
+        for bucket in streams.BUCKETS:
+            await self._ensure("STREAM", f"KV_{bucket}", _bucket_config(bucket, self._settings.replicas))
+        await self._ensure("STREAM", f"OBJ_{streams.BLOBS}", _blobs_config(streams.BLOBS, self._settings.replicas))
         for consumer in streams.CONSUMERS:
             await self.create_consumer(consumer)
 
@@ -203,6 +202,31 @@ def _stream_config(spec: streams.StreamSpec, replicas: int) -> dict[str, Any]:
         "allow_direct": True,
         "allow_atomic": True,
         "allow_msg_schedules": spec.schedules,
+    }
+
+
+def _bucket_config(name: str, replicas: int) -> dict[str, Any]:
+    """The stream behind a key-value bucket, as every NATS client expects it (ADR-8)."""
+    shared = _store_config(f"KV_{name}", [f"$KV.{name}.>"], replicas)
+    return shared | {"max_msgs_per_subject": 1, "deny_delete": True}
+
+
+def _blobs_config(name: str, replicas: int) -> dict[str, Any]:
+    """The stream behind an object store, as every NATS client expects it (ADR-20)."""
+    return _store_config(f"OBJ_{name}", [f"$O.{name}.C.>", f"$O.{name}.M.>"], replicas)
+
+
+def _store_config(name: str, subjects: list[str], replicas: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "subjects": subjects,
+        "storage": "file",
+        "num_replicas": replicas,
+        "max_msgs": -1,
+        "max_bytes": -1,
+        "discard": "new",
+        "allow_rollup_hdrs": True,
+        "allow_direct": True,
     }
 
 

@@ -15,6 +15,9 @@ from events.nats_frames import frame
 from events.nats_wire import NO_RESPONDERS, ConnectionLost, NoResponders, WireClient, status_of
 
 PAGE: Final = 1_000
+PAGE_BYTES: Final = 8 * 1024 * 1024
+"""A page ends at this many messages or bytes."""
+
 TIMEOUT_SECONDS: Final = 10.0
 _SOONEST_LOOK_SECONDS: Final = 0.02
 _LATEST_LOOK_SECONDS: Final = 1.0
@@ -95,9 +98,9 @@ class _Page:
         self._end: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     async def get(self, stream: str, filter_subject: str, sequence: int) -> tuple[list[StoredMessage], bool]:
-        """Up to `PAGE` messages from a sequence on, and whether there are more."""
+        """A page of messages from a sequence on, and whether there are more."""
         inbox = self._client.new_inbox()
-        request = {"seq": max(sequence, 1), "next_by_subj": filter_subject, "batch": PAGE}
+        request = {"seq": max(sequence, 1), "next_by_subj": filter_subject, "batch": PAGE, "max_bytes": PAGE_BYTES}
         subject = f"$JS.API.DIRECT.GET.{stream}"
         receiver = await self._client.receive(inbox, self._on_message)
         forget_lost = self._client.on_lost(self._on_lost)

@@ -150,6 +150,14 @@ class TestConsuming:
         await lane.ack((await fetch_all(lane, 3))[:2])
         assert (await bus.stream_state("MAIL")).messages == 1
 
+    async def test_what_was_acknowledged_together_is_settled_when_the_call_returns(self, bus):
+        lane = await open_lane(bus, ack_wait_seconds=60)
+        await bus.publish("MAIL", mails(2_000))
+        for _ in range(4):
+            await lane.ack(await fetch_all(lane, 500))
+            assert (await bus.consumer_state("MAIL", "lane")).in_flight == 0
+        assert (await bus.stream_state("MAIL")).messages == 0
+
     async def test_an_acknowledged_event_stays_in_its_stream(self, bus):
         await bus.publish("EVENTS", [Message("events.accepted.spring", b"")])
         ingester = await bus.consumer("EVENTS", "ingester")
@@ -261,6 +269,19 @@ class TestConsumers:
         await bus.delete_consumer("MAIL", "lane")
         assert await bus.consumer_state("MAIL", "lane") is None
         assert (await bus.stream_state("MAIL")).messages == 2
+
+    async def test_a_deleted_consumer_cannot_be_fetched_from(self, bus):
+        lane = await open_lane(bus)
+        await bus.delete_consumer("MAIL", "lane")
+        with pytest.raises(StreamMissing):
+            await lane.fetch(1, WAIT_SECONDS)
+
+    async def test_a_fetch_that_waits_hears_that_its_consumer_was_deleted(self, bus):
+        fetching = asyncio.ensure_future((await open_lane(bus)).fetch(1, WAIT_SECONDS))
+        await asyncio.sleep(0.05)
+        await bus.delete_consumer("MAIL", "lane")
+        with pytest.raises(StreamMissing):
+            await asyncio.wait_for(fetching, 5)
 
     async def test_deleting_a_consumer_that_is_not_there_is_harmless(self, bus):
         await bus.delete_consumer("MAIL", "nobody")
@@ -378,6 +399,10 @@ class TestReading:
     async def test_more_than_a_page_is_read_whole(self, bus):
         await bus.publish("MAIL", mails(2_500))
         assert [record.sequence for record in await read_all(bus, "MAIL")] == list(range(1, 2_501))
+
+    async def test_large_messages_are_read_whole(self, bus):
+        await bus.publish("MAIL", [Message(DUE, bytes(500_000)) for _ in range(40)])
+        assert sum(len(record.payload) for record in await read_all(bus, "MAIL")) == 20_000_000
 
     async def test_an_empty_stream_reads_as_nothing(self, bus):
         assert await read_all(bus, "EVENTS") == []
