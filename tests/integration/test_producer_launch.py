@@ -56,7 +56,8 @@ STANDING_STILL = FakeClock()
 
 
 async def run(bus, folder: Path, clock=STANDING_STILL, settings=SETTINGS, on_progress=lambda _: None) -> Launched:
-    return await launch(bus, checked(folder), settings, clock=clock, on_progress=on_progress)
+    """Checked a minute before it is launched."""
+    return await launch(bus, checked(folder, clock() - 60), settings, clock=clock, on_progress=on_progress)
 
 
 async def stated(bus) -> list[facts.Fact]:
@@ -76,7 +77,7 @@ async def test_an_audience_becomes_a_campaign_with_batches_lanes_and_facts(bus, 
     assert rejects.read_text().splitlines()[1:] == ['10,An email address must have an @-sign.,"nobody,X"']
     known = await campaigns.get(bus, ID)
     assert (known.status, known.planned, known.batches, known.duplicates, known.rejected) == ("running", 8, 3, 1, 1)
-    assert known.deadline == 1_800_000_000.0 + 6 * 3_600
+    assert known.deadline == 1_800_000_000.0 - 60 + 6 * 3_600
     jobs = [schemas.decode_batch(record.payload) async for record in bus.read("BATCHES", subjects.batches(ID))]
     assert [(job.number, job.planned) for job in jobs] == [(1, 3), (2, 3), (3, 2)]
     assert await planned_addresses(bus, [1, 2, 3]) == [f"p{n}@example.com" for n in range(8)]
