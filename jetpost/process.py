@@ -8,15 +8,15 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from prometheus_client import start_http_server
+from prometheus_client import disable_created_metrics, start_http_server
 
 from analytics.errors import AnalyticsError
 from events import errors, streams
 from events.nats_bus import NatsBus
-from jetpost import logs, readiness
+from jetpost import logs, metrics, readiness
 from jetpost.errors import Fault
 from jetpost.settings import Settings
 
@@ -36,8 +36,12 @@ class Process(NamedTuple):
     """Say that the component works now, with addresses of its own: `announce(web="http://…")`."""
 
 
-def run(component: str, settings: Settings, main: Callable[[Process], Awaitable[None]]) -> None:
+def run(
+    component: str, settings: Settings, main: Callable[[Process], Awaitable[None]], *, beside: Sequence[str] = ()
+) -> None:
     """Run a component until it ends, or until SIGTERM or SIGINT asked it to. Does not return before its end.
+
+    `beside` names the components that `main` runs in the same process.
 
     Why it ends otherwise stands in the log: exit code 2 for what the operator can mend, 1 for what nobody expected.
     """
@@ -46,7 +50,7 @@ def run(component: str, settings: Settings, main: Callable[[Process], Awaitable[
     gc.freeze()  # what start-up made stays for ever: the collector need not look at it again
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_live(component, settings, main))
+            runner.run(_live((component, *beside), settings, main))
     except (Fault, errors.BusError, AnalyticsError) as error:
         _log.critical("%s", error)
         raise SystemExit(2) from error
@@ -63,17 +67,17 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _live(component: str, settings: Settings, main: Callable[[Process], Awaitable[None]]) -> None:
+async def _live(components: Sequence[str], settings: Settings, main: Callable[[Process], Awaitable[None]]) -> None:
     stop = asyncio.Event()
     readiness.stop_without_supervisor(stop)
-    with _signals(stop), _metrics(settings) as metrics:
-        bus = await connect(settings, component, stop)
+    with _signals(stop), _metrics(settings, components) as address:
+        bus = await connect(settings, components[0], stop)
         if bus is None:
             return
-        _log.info("started", extra={"metrics": metrics})
+        _log.info("started", extra={"metrics": address})
         try:
             await main(
-                Process(settings, bus, stop, lambda **addresses: readiness.announce({"metrics": metrics, **addresses}))
+                Process(settings, bus, stop, lambda **addresses: readiness.announce({"metrics": address, **addresses}))
             )
         finally:
             await bus.close()
@@ -117,11 +121,12 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _metrics(settings: Settings) -> Iterator[str]:
+def _metrics(settings: Settings, components: Sequence[str]) -> Iterator[str]:
     """Serve `/metrics`; yields the address. Raises `Fault` where it cannot listen."""
     host, port = settings.metrics.host, settings.metrics.port
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     try:
-        server, thread = start_http_server(port, host)
+        server, thread = start_http_server(port, host, registry=metrics.registry(*components))
     except OSError as error:
         raise Fault(
             f"cannot serve metrics on {host}:{port} ({error.strerror}); set metrics.port to another, or to 0"

@@ -62,7 +62,7 @@ def _web(
     found = effective()
     if with_ingester:
         settings = found.settings if _names_clickhouse(found) else stack.clickhouse_inside(found.settings)
-        process.run("web", settings, web.run_with_ingester)
+        process.run("web", settings, web.run_with_ingester, beside=["ingester"])
     else:
         process.run("web", _with_a_server(found), web.run)
 

@@ -1,4 +1,4 @@
-"""`jetpost config`: the effective settings and where each came from."""
+"""`jetpost config`, the effective settings and where each came from, and `jetpost metrics`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from jetpost import metrics
 from jetpost import settings as all_settings
 from jetpost.cli.state import effective, out
 from jetpost.settings_tree import ANY, Leaf, leaves, type_name
@@ -14,12 +15,13 @@ from jetpost.settings_tree import ANY, Leaf, leaves, type_name
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("config", rich_help_panel="Settings")(_config)
+    app.command("config", rich_help_panel="Settings and metrics")(_config)
+    app.command("metrics", rich_help_panel="Settings and metrics")(_metrics)
 
 
 def _config(
     everything: Annotated[bool, typer.Option("--all", help="Also settings at their default.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="What every setting is for.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="What every setting is for, as a Markdown table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show the effective settings and where each came from. Secrets are never shown.
@@ -45,6 +47,14 @@ def _config(
         out.print("Everything is at its default; `jetpost config --all` shows the defaults.")
 
 
+def _metrics() -> None:
+    """Show what every process tells Prometheus at `/metrics`, as a Markdown table.
+
+    The addresses of a running stack's processes stand in `run.json` of `data_dir`.
+    """
+    typer.echo(metrics.documentation())
+
+
 def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
     """Lines that a person can read and `grep` can search, however narrow the terminal."""
     key_width, value_width = (max(len(row[column]) for row in rows) for column in (0, 1))
@@ -64,7 +74,7 @@ def _plain(value: object) -> str:
 
 
 def documentation() -> str:
-    """The table of all settings, as Markdown: docs/settings.md."""
+    """The table of all settings, as Markdown: that of docs/settings.md."""
     lines = [
         "| Setting | Variable | Type | Default | What it is for |",
         "|---|---|---|---|---|",
