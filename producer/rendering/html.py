@@ -36,7 +36,10 @@ def inline_css(source: str) -> str:
     try:
         inlined = _INLINER.inline(protected.html)
     except css_inline.InlineError as error:
-        raise BadTemplate(f"The CSS cannot be inlined: {error}") from error
+        raise BadTemplate(
+            f"The CSS cannot be inlined: {error}. In a style attribute {{{{ … }}}} may stand for a value, and {{% if %}} "
+            "inside one, but not around declarations."
+        ) from error
     return restore(inlined, protected)
 
 

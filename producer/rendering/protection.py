@@ -24,6 +24,9 @@ _MARKUP: Final = re.compile(
       | <[a-zA-Z/!?](?:[^>"']|"[^"]*"|'[^']*')*>          # tags""",
     re.DOTALL | re.IGNORECASE | re.VERBOSE,
 )
+_BETWEEN_CELLS: Final = re.compile(r"<(table|/?(tbody|thead|tfoot|tr)|/(td|th|caption|colgroup))\b", re.IGNORECASE)
+"""Tags after which HTML allows no text: a parser would move it out of the table."""
+
 _QUOTED: Final = re.compile(r""""[^"]*"|'[^']*'""")
 
 
@@ -70,8 +73,12 @@ def protect(source: str) -> Protected:
         return blocks.sub(lambda match: f"<!--{match.group()}-->", between)
 
     result: list[str] = []
-    position = 0
+    position, between_cells = 0, False
     for markup in _MARKUP.finditer(text):
+        if between_cells:
+            _refuse_values(found, text[position : markup.start()])
+        if not markup.group().startswith("<!"):
+            between_cells = _BETWEEN_CELLS.match(markup.group()) is not None
         result += (in_comments(text[position : markup.start()]), _markup(markup, found, prefix))
         if (markup["raw"] or "").lower() == "style":
             styled.update(found.in_order(markup.group()))
@@ -89,10 +96,16 @@ def restore(html: str, protected: Protected) -> str:
     in_text = frozenset(protected.in_text)
     for was, now in zip(protected.in_text, (name for name in present if name in in_text), strict=True):
         if was != now:
-            raise _refusal(protected.tokens[was], "stands where HTML allows no text, such as between rows of a table")
+            raise _refusal(protected.tokens[was], "stands where HTML allows no text")
     for name in protected.tokens:
         html = html.replace(f"<!--{name}-->", name)
     return protected.fill(html)
+
+
+def _refuse_values(protected: Protected, between: str) -> None:
+    for name in protected.in_order(between):
+        if not protected.tokens[name].is_block:
+            raise _refusal(protected.tokens[name], "stands between the cells of a table, where HTML allows no text")
 
 
 def _unused_prefix(source: str) -> str:
@@ -125,6 +138,7 @@ def _replaced(source: str, prefix: str, tokens: dict[str, Token]) -> Iterator[st
 
 def _lexed(source: str) -> list[tuple[int, str, str]]:
     try:
+        environment("html").parse(source)  # finds what the lexer alone lets pass, such as an end that is missing
         return list(environment("html").lex(source))
     except jinja2.TemplateSyntaxError as error:
         raise BadTemplate(f"line {error.lineno}: {error.message}") from error
