@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from producer.campaign.compiled import Mailbox, Unsubscribe
-from producer.campaign.file import CampaignFile, Context, default_id, load
+from producer.campaign.file import KEYS, CampaignFile, Context, default_id, load
 from producer.campaign.problems import Problem
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
@@ -159,6 +159,11 @@ def test_list_unsubscribe_takes_several_forms(write, value: str, expected: Unsub
 def test_leaving_out_list_unsubscribe_on_purpose_is_warned_of(write) -> None:
     _, findings = load(write(list_unsubscribe="false"), Context(NOW))
     assert "Gmail" in str(findings.warnings[0])
+
+
+def test_every_key_is_documented() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "campaign-file.md").read_text()
+    assert [key for key in KEYS if f"`{key}`" not in page and f"`[{key}]`" not in page] == []
 
 
 @pytest.mark.parametrize("name", ["Spring sale", "É", "日本", "x" * 300, "-", "A/B: 50 %"])
