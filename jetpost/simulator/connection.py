@@ -81,6 +81,7 @@ class Connection(asyncio.Protocol):
 
     async def _start_tls(self) -> None:
         assert self._tls is not None
+        self._early = b""  # what came in the clear after STARTTLS is not to be believed (RFC 3207 §4.2)
         try:
             secured = await self._loop.start_tls(self._transport, self, self._tls, server_side=True)
         except (OSError, ssl.SSLError):
@@ -89,8 +90,7 @@ class Connection(asyncio.Protocol):
         if secured is not None:
             self._transport = secured
             self._session = Session(self._world, secure=True)
-            self._early = b""  # what came in the clear after STARTTLS is not to be believed (RFC 3207 §4.2)
-            self._deaf = False
+            self._hear_again()
 
     def _send(self, replies: bytes | None) -> None:
         if self._latency <= 0:

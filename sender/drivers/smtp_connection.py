@@ -34,6 +34,7 @@ class PipelinedDriver(asyncio.Protocol):
         """Some of what was written has not left this process."""
         self._turn: asyncio.Future[None] | None = None
         self._moved_at = 0.0
+        self._shortest = min(relay.command_timeout_seconds, relay.data_timeout_seconds)
         self._gone = self._loop.create_future()
         self._transport = cast("asyncio.Transport", smtp.transport)
         self._transport.set_write_buffer_limits(high=0)
@@ -94,7 +95,7 @@ class PipelinedDriver(asyncio.Protocol):
             return
         self._turn = self._loop.create_future()
         self._moved_at = self._loop.time()
-        self._watch = self._loop.call_later(self._patience, self._look)
+        self._watch = self._loop.call_later(self._shortest, self._look)
         self._write(commands)
         try:
             await self._turn
@@ -115,7 +116,7 @@ class PipelinedDriver(asyncio.Protocol):
     def _look(self) -> None:
         left = self._moved_at + self._patience - self._loop.time()
         if left > 0:
-            self._watch = self._loop.call_later(left, self._look)
+            self._watch = self._loop.call_later(min(left, self._shortest), self._look)
             return
         self._session.silent(f"no reply within {self._patience:g} s")
         self._settle()
