@@ -74,11 +74,12 @@ class Composer:
         """Raises `CampaignNotFound`."""
         known = await self._known()
         info = _info(known, campaign_id)
+        figures = await self._figures_if_possible(info, known)
         return CampaignDetail(
             at=self._clock(),
-            health=known.health,
+            health=known.health if figures else msgspec.structs.replace(known.health, figures_at=None),
             campaign=info,
-            figures=await self._figures_if_possible(info, known),
+            figures=figures,
             lanes=await self._lanes(info),
         )
 

@@ -8,7 +8,6 @@ export function funnel() {
   const steps = ["Planned", "Queued", "Attempted", "Accepted"].map(step);
   const node = card("Funnel", { note: "How far recipients have come" }, h("ol", { class: "funnel" }, steps.map((each) => each.node)));
   return { node, show: ({ figures, campaign }) => {
-    if (!figures) return;
     const counts = countsOf(figures);
     const losses = lossesOf(counts, figures, campaign);
     steps.forEach((each, index) => each.show(counts[index], counts[0], losses[index]));

@@ -24,14 +24,13 @@ export function ledgerTable() {
     seal,
   );
   return { node, show: ({ figures }) => {
-    if (!figures) return setText(verdict, "Waiting for figures");
     const { ledger, balanced, consistent } = figures.progress;
     keyed(body, LEDGER.map((outcome) => entry(outcome, ledger)), ({ key }) => key, row);
     setText(sum, number(LEDGER.reduce((total, { key }) => total + ledger[key], 0)));
     setText(planned, number(ledger.planned));
     const state = balanced ? "balanced" : consistent ? "adds-up" : "wrong";
     setAttribute(seal, "data-state", state);
-    setText(verdict, { balanced: "Balanced", "adds-up": "Adds up; closes when nothing is queued or retrying", wrong: "Does not add up: run jetpost reconcile" }[state]);
+    setText(verdict, { balanced: "Balanced: sum equals planned", "adds-up": "Adds up; closes when all are settled", wrong: "Does not add up: run jetpost reconcile" }[state]);
   } };
 }
 
