@@ -53,9 +53,9 @@ def test_what_is_left_out_has_sensible_values(write) -> None:
 
 
 def test_all_problems_are_told_at_once_in_their_lines(write) -> None:
-    found = problems(write("polcy = 'x'", html=None, audience="3", policy='"twice"', **{"from": '"nobody"'}))
+    found = problems(write("polici = 'x'", html=None, audience="3", policy='"twice"', **{"from": '"nobody"'}))
     assert [(problem.line, problem.key) for problem in found] == [
-        (6, "polcy"),
+        (6, "polici"),
         (None, "html"),
         (2, "from"),
         (4, "audience"),
@@ -64,8 +64,8 @@ def test_all_problems_are_told_at_once_in_their_lines(write) -> None:
 
 
 def test_a_problem_reads_like_a_compiler_error(write) -> None:
-    (found,) = problems(write("polcy = 'at_most_once'"))
-    assert str(found).endswith('campaign.toml:6: polcy: There is no such key. Did you mean "policy"?')
+    (found,) = problems(write("polici = 'at_most_once'"))
+    assert str(found).endswith('campaign.toml:6: polici: There is no such key. Did you mean "policy"?')
 
 
 @pytest.mark.parametrize(

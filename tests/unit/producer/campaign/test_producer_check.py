@@ -121,7 +121,7 @@ def test_columns_can_be_named_differently(judge) -> None:
 
 
 def test_a_mapping_to_a_column_that_is_not_there_is_told(judge) -> None:
-    campaign = CAMPAIGN.replace('"audience.csv"', '{ path = "audience.csv", columns = { first_name = "Frist name" } }')
+    campaign = CAMPAIGN.replace('"audience.csv"', '{ path = "audience.csv", columns = { first_name = "Fist name" } }')
     (problem,) = judge(campaign).problems
     assert (problem.key, problem.fix) == ("audience.columns.first_name", 'Did you mean "First name"?')
 
