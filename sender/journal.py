@@ -30,8 +30,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 _READ_ON: Final = 500
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Entry).decode
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Entry).decode
 
 
 class Question(NamedTuple):
@@ -43,7 +43,7 @@ class Question(NamedTuple):
 
 def message(campaign: str, entry: Entry) -> Message:
     """The journal's record of one round's claims in one campaign; publishing it twice is harmless."""
-    return Message(subjects.journal(campaign), _encode(entry), f"{entry.round.hex()}/{campaign}")
+    return Message(subjects.journal(campaign), encode(entry), f"{entry.round.hex()}/{campaign}")
 
 
 class Journal:
@@ -62,7 +62,7 @@ class Journal:
         wanted = {question.attempt for question in questions}
         claims: dict[str, list[Entry]] = {}
         async for record in self._bus.read(streams.JOURNAL.name, subjects.journal(campaign)):
-            entry = _decode(record.payload)
+            entry = decode(record.payload)
             for attempt in wanted.intersection(entry.attempts):
                 claims.setdefault(attempt, []).append(entry)
         return [

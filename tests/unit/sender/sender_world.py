@@ -63,28 +63,45 @@ class FakeRelay:
 
 
 class Process:
-    """Something that can be killed at its `die_at`th call to the outside: before the call has an effect, or right after."""
+    """Something that dies, or freezes until `thaw`, at its `at`th call to the outside: before its effect, or after it."""
 
-    def __init__(self, die_at=None, *, after=False):
-        self.die_at = die_at
+    def __init__(self, at=None, *, after=False, freezes=False):
+        self.at = at
         self.after = after
+        self.freezes = freezes
         self.calls = 0
-        self.dead = asyncio.Event()
-        self.tasks = []
+        self.stopped = asyncio.Event()
+        """It is dead or frozen; a dead one never gets any further."""
+        self.dead = False
+        self._thawed = asyncio.Event()
+
+    def thaw(self):
+        self._thawed.set()
+
+    def kill(self):
+        self.dead = True
+        self.stopped.set()
 
     async def call(self, effect, *, counts=True):
-        if self.dead.is_set():
-            await asyncio.Event().wait()
+        await self._go_on()
         self.calls += counts
-        if counts and self.calls == self.die_at:
-            if self.after:
-                await effect()
-            self.dead.set()
-            await asyncio.Event().wait()
+        now = counts and self.calls == self.at
+        if now and not self.after:
+            await self._stop()
         result = await effect()
-        if self.dead.is_set():
-            await asyncio.Event().wait()
+        if now and self.after:
+            await self._stop()
+        await self._go_on()
         return result
+
+    async def _stop(self):
+        self.dead = not self.freezes
+        self.stopped.set()
+        await self._go_on()
+
+    async def _go_on(self):
+        while self.dead or (self.stopped.is_set() and not self._thawed.is_set()):
+            await (asyncio.Event() if self.dead else self._thawed).wait()
 
 
 _COUNTED = {"publish", "ack", "release", "extend"}
@@ -218,7 +235,7 @@ class World:
 
     async def kill(self, worker):
         """Nothing of it reaches anything any more; then its tasks go."""
-        worker.process.dead.set()
+        worker.process.kill()
         mine = [worker.starting, *worker._slots, *worker._background, *chain(*worker._intake._feeding.values())]
         mine += [rounds._running for rounds in [worker._claims._rounds, *worker._journal._searches.values()]]
         mine += [worker._recorder._acknowledging]
@@ -230,7 +247,7 @@ class World:
 
     async def stop(self):
         for worker in self.workers:
-            if not worker.process.dead.is_set():
+            if not worker.process.dead:
                 await worker.stop()
 
     async def facts(self):
@@ -263,13 +280,19 @@ class World:
                     return
                 await asyncio.sleep(0.002)
 
-    async def until_settled(self, *, due_only=False, seconds=10):
-        """Wait until nothing is left in MAIL; time is moved on over the waits of retries."""
+    async def until_settled(self, *, due_only=False, unless=None, seconds=10):
+        """Wait until nothing is left in MAIL; time is moved on over the waits of retries, and of mails that nobody holds."""
+
+        looks = 0
 
         async def settled():
+            nonlocal looks
+            looks += 1
+            if unless is not None and unless.is_set():
+                return True
             waiting = await self.bus.count_by_subject("MAIL", subjects.MAIL_WAITING)
             due = await self.left() - sum(waiting.values())
-            if due == 0 and waiting and not due_only:
+            if (due == 0 and waiting and not due_only) or looks % 30 == 0:
                 await self.pass_time(20)
             return due == 0 and (due_only or not waiting)
 
