@@ -21,6 +21,7 @@ from events.nats_errors import as_bus_errors, from_answer
 from events.nats_publish import Publisher
 from events.nats_store import NatsBlobs, NatsBucket
 from events.nats_wire import WireClient
+from events.secrets import without_password
 
 OLDEST_SERVER: Final = (2, 14)
 REQUEST_TIMEOUT_SECONDS: Final = 10.0
@@ -32,8 +33,9 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: str = "nats://127.0.0.1:4222"
     """One address, or several separated by commas."""
     user: str = ""
+    """For servers that ask for user and password; empty: none."""
     password: str = ""
-    """Secret."""
+    """Its password. Secret: never logged."""
     credentials_file: str = ""
     """A `.creds` file (JWT and NKey), for servers with decentralised authentication."""
     ca_file: str = ""
@@ -61,11 +63,15 @@ class NatsBus:
         except (OSError, nats.errors.Error, TimeoutError) as error:
             with contextlib.suppress(Exception):
                 await client.close()
-            raise errors.BusUnavailable(f"cannot connect to NATS at {settings.url}: {describe(error)}") from error
+            raise errors.BusUnavailable(
+                f"cannot connect to NATS at {without_password(settings.url)}: {describe(error)}"
+            ) from error
         found = client.connected_server_version
         if (found.major, found.minor) < OLDEST_SERVER:
             await client.close()
-            raise errors.ServerTooOld(f"NATS at {settings.url} is {found}; Jetpost needs 2.14 or newer")
+            raise errors.ServerTooOld(
+                f"NATS at {without_password(settings.url)} is {found}; Jetpost needs 2.14 or newer"
+            )
         return cls(client, settings)
 
     # Streams and consumers
