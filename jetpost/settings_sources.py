@@ -11,7 +11,7 @@ import pathlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -177,7 +177,8 @@ def _converted(leaf: Leaf, raw: object, *, is_text: bool) -> object:
         value = _from_text(leaf.type, str(raw)) if is_text else raw
         converted = msgspec.convert(value, leaf.type, strict=not is_text, dec_hook=_decode)
     except ValueError as error:
-        raise ValueError(type_name(leaf.type)) from error
+        bound = f" ({error})" if get_origin(leaf.type) is Annotated else ""
+        raise ValueError(type_name(leaf.type) + bound) from error
     if isinstance(converted, int | float) and not 0 <= converted < math.inf:
         raise ValueError("0 or more")  # no setting means anything below
     if leaf.path[-1] == "port" and converted > 65_535:
