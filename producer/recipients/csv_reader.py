@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from producer.errors import AudienceUnreadable
 from producer.recipients.opening import Compression, open_stream, readable
-from producer.recipients.rows import EXCERPT_CHARACTERS, Rejected, Row
+from producer.recipients.rows import EXCERPT_CHARACTERS, Rejected, Row, require_columns
 
 _DELIMITERS: Final = (",", ";", "\t")
 _MAX_LINE_CHARACTERS: Final = 1 << 20
@@ -50,6 +50,7 @@ class CsvReader:
             raise
 
     def rows(self, address: str, wanted: Sequence[str]) -> Iterator[Row | Rejected]:
+        require_columns(self._path, self.columns, (address, *wanted))
         lines, width = self._lines, len(self.columns)
         reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
         address_at = self.columns.index(address)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from producer.errors import AudienceUnreadable
 from producer.recipients.opening import Compression, open_seekable
-from producer.recipients.rows import EXCERPT_CHARACTERS, Rejected, Row
+from producer.recipients.rows import EXCERPT_CHARACTERS, Rejected, Row, require_columns
 from producer.recipients.values import UnusableValue, plain
 
 _ROWS_AT_A_TIME: Final = 10_000
@@ -35,6 +35,7 @@ class ParquetReader:
         self.columns: tuple[str, ...] = tuple(self._file.schema_arrow.names)
 
     def rows(self, address: str, wanted: Sequence[str]) -> Iterator[Row | Rejected]:
+        require_columns(self._path, self.columns, (address, *wanted))
         for number, record in enumerate(self._records((address, *wanted)), start=1):
             self._current = record
             try:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
+
+from producer.errors import AudienceUnreadable
 
 EXCERPT_CHARACTERS: Final = 200
 """Of an unusable row, in its report."""
@@ -29,6 +32,13 @@ class Row(NamedTuple):
     """As it stands in the file."""
     values: tuple[Any, ...]
     """Of the columns asked for, in their order."""
+
+
+def require_columns(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raises `AudienceUnreadable` where a column is gone that was there when the campaign was checked."""
+    gone = [name for name in wanted if name not in columns]
+    if gone:
+        raise AudienceUnreadable(f"{path} has no column {gone[0]!r} any more. Check the campaign again.")
 
 
 class Reader(Protocol):

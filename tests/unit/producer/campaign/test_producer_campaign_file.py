@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from producer.campaign.compiled import Mailbox, Unsubscribe
 from producer.campaign.file import KEYS, CampaignFile, Context, default_id, load
@@ -171,3 +173,29 @@ def test_every_name_gives_a_usable_id(name: str) -> None:
     from events import ids  # noqa: PLC0415
 
     assert ids.is_campaign_id(default_id(name, NOW))
+
+
+ODD = [
+    "1",
+    "1.5",
+    "true",
+    '""',
+    '"x"',
+    '"a@b.de"',
+    "[]",
+    "[1]",
+    '["x", {}]',
+    "{}",
+    "{ x = { y = 1 } }",
+    "{ path = 1, email = [] }",
+]
+ODD += ["2027-01-01", "07:30:00", "nan", r'"\u0000"', '"ünï <ü@ü.de>"', "{ '' = '' }", '{ "a b" = "c", columns = "x" }']
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), st.sampled_from(ODD), max_size=6))
+def test_no_value_of_any_key_raises(tmp_path_factory, odd: dict[str, str]) -> None:
+    path = tmp_path_factory.mktemp("odd") / "campaign.toml"
+    path.write_text("\n".join(f"{key} = {value}" for key, value in {**GOOD, **odd}.items()))
+    campaign, findings = load(path, Context(NOW, ["relay"]))
+    assert (campaign is None) == bool(findings.problems)
+    assert all(problem.line is not None for problem in findings.problems)

@@ -72,6 +72,13 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path, name: str) -
         audience.columns(AudienceFile(tmp_path / name, format_, compression))
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_column_that_went_away_since_the_check_is_named(tmp_path, name: str) -> None:
+    file = write(tmp_path / name)
+    with pytest.raises(AudienceUnreadable, match="no column 'city' any more"):
+        list(audience.read(file, Projection("email", ("city",), (None,))))
+
+
 def test_values_of_parquet_become_json_types(tmp_path) -> None:
     day = datetime.date(2026, 1, 31)
     file = write(tmp_path / "a.parquet", [{"email": "a@x.de", "day": day, "n": 2**40, "tags": ["x"]}])
