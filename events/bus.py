@@ -77,7 +77,10 @@ class StreamState(msgspec.Struct, frozen=True):
 
 class Consumer(Protocol):
     async def fetch(self, limit: int, max_wait_seconds: float) -> list[Delivery]:
-        """Up to `limit` messages, as soon as there is at least one; an empty list after `max_wait_seconds` without any."""
+        """Up to `limit` messages, as soon as there is at least one; an empty list after `max_wait_seconds` without any.
+
+        Raises `StreamMissing` where the consumer was deleted. One task at a time may fetch from one `Consumer`.
+        """
         ...
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
@@ -163,7 +166,7 @@ class Bus(Protocol):
         ...
 
     async def consumer_state(self, stream: str, name: str) -> ConsumerState | None:
-        """None where it does not exist."""
+        """None where it does not exist. Costs the same whatever the numbers; `streams.WAITING` counts retries this way."""
         ...
 
     async def stream_state(self, stream: str) -> StreamState: ...

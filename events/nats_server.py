@@ -68,8 +68,8 @@ class NatsServer:
 
     @property
     def port(self) -> int:
-        """Where clients connect; the one to ask for when the server shall come back at the same address."""
-        return urlsplit(self.url).port or self._port
+        """Where clients connect."""
+        return self._port
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -146,6 +146,7 @@ class NatsServer:
         while not (ports := _read_ports(self.store_dir)):
             await self._look_again()
         self.url, self.monitor_url = ports["nats"][0], ports["monitoring"][0]
+        self._port = urlsplit(self.url).port or self._port  # started again, it comes back at the same address
         while not await _is_healthy(self.monitor_url):
             await self._look_again()
 

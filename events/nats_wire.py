@@ -26,6 +26,9 @@ vars(nats_client)["parse_email"] = None
 
 NO_RESPONDERS: Final = b"503"
 
+OPEN_TIMEOUT_SECONDS: Final = 15.0
+"""For the first connection. nats-py waits for ever for the end of one whose certificate it refused."""
+
 Encode = Callable[[bytes], bytes]
 """Takes an inbox and returns frames whose replies go to `<inbox>.0`, `<inbox>.1`, and so on."""
 
@@ -64,15 +67,16 @@ class WireClient(Client):
         Each address is tried twice, then this raises what went wrong last. Once connected, reconnecting never ends.
         """
         try:
-            await self.connect(
-                disconnected_cb=self._on_lost,
-                reconnected_cb=self._on_back,
-                closed_cb=self._on_back,
-                error_cb=self._on_error,
-                max_reconnect_attempts=1,
-                **options,
-            )
-        except NoServersError as error:
+            async with asyncio.timeout(OPEN_TIMEOUT_SECONDS):
+                await self.connect(
+                    disconnected_cb=self._on_lost,
+                    reconnected_cb=self._on_back,
+                    closed_cb=self._on_back,
+                    error_cb=self._on_error,
+                    max_reconnect_attempts=1,
+                    **options,
+                )
+        except (NoServersError, TimeoutError) as error:
             raise self._last_failure or error from error
         self.options["max_reconnect_attempts"] = -1
         self._up.set()

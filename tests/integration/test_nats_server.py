@@ -82,9 +82,11 @@ async def test_a_store_stays_in_use_when_only_its_starter_died(tmp_path):
 async def test_a_server_that_was_killed_leaves_its_store_to_the_next(tmp_path):
     server = NatsServer(tmp_path)
     await server.start()
+    url = server.url
     server.kill()
     assert await server.wait() == -signal.SIGKILL
     await server.start()
+    assert server.url == url
     await server.stop()
 
 
