@@ -7,17 +7,19 @@ import { card } from "./parts.js";
 export function funnel() {
   const steps = ["Planned", "Queued", "Attempted", "Accepted"].map(step);
   const node = card("Funnel", { note: "How far recipients have come" }, h("ol", { class: "funnel" }, steps.map((each) => each.node)));
-  return { node, show: ({ figures, campaign }) => {
-    const counts = countsOf(figures);
+  return { node, show: ({ figures, lanes, campaign }) => {
+    const counts = countsOf(figures, lanes);
     const losses = lossesOf(counts, figures, campaign);
     steps.forEach((each, index) => each.show(counts[index], counts[0], losses[index]));
   } };
 }
 
-function countsOf({ progress: { ledger }, sizes, first_attempts }) {
-  // A batch reports its queue when it is complete, and its first mails may have been tried before.
+function countsOf({ progress: { ledger }, sizes, first_attempts }, lanes) {
+  // A batch says what it queued when it is complete; until then the lanes tell.
   const attempted = Math.max(first_attempts.count, ledger.accepted);
-  return [ledger.planned, Math.min(ledger.planned, Math.max(sizes.mails, attempted)), attempted, ledger.accepted];
+  const waiting = lanes.reduce((sum, lane) => sum + lane.waiting + lane.in_flight, 0);
+  const queued = Math.min(ledger.planned, Math.max(sizes.mails, attempted + waiting));
+  return [ledger.planned, queued, attempted, ledger.accepted];
 }
 
 function lossesOf([planned, queued, attempted, accepted], { progress: { ledger } }, campaign) {
@@ -27,7 +29,7 @@ function lossesOf([planned, queued, attempted, accepted], { progress: { ledger }
     "the whole audience",
     planned > queued ? `${number(planned - queued)} ${ended ? "not queued" : "to be rendered"}` : "all of them",
     queued > attempted ? `${number(queued - attempted)} ${unsent}` : "all of them",
-    attempted > accepted ? `${number(attempted - accepted)} ${ledger.retrying ? "retrying or refused" : "refused"}` : "all of them",
+    attempted > accepted ? `${number(attempted - accepted)} ${ledger.retrying ? "retrying or not accepted" : "not accepted"}` : "all of them",
   ];
 }
 
