@@ -84,7 +84,7 @@ async def test_events_are_filtered_and_paged(client):
     assert first.events[-1].sequence > second.events[0].sequence
 
 
-@pytest.mark.parametrize("query", ["type=opend", "limit=0", "limit=100000", "colour=red"])
+@pytest.mark.parametrize("query", ["type=unheard", "limit=0", "limit=100000", "colour=red"])
 async def test_a_filter_that_means_nothing_is_refused_with_its_name(client, query):
     response = await client.get(f"/api/campaigns/spring-launch/events?{query}")
     assert response.status_code == 422
