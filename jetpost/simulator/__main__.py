@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", type=Path, help="PEM")
     parser.add_argument("--user", help="name:password; mail is taken only after AUTH")
     parser.add_argument("--no-pipelining", action="store_true")
+    parser.add_argument("--no-chunking", action="store_true")
     parser.add_argument("--latency", type=float, default=0, help="seconds before every reply")
     parser.add_argument("--slow", type=float, default=2, help="seconds that a +slow recipient takes")
     parser.add_argument("--greylist", type=float, default=3, help="seconds that a +greylist recipient is turned away")
@@ -67,6 +68,7 @@ def _settings(arguments: argparse.Namespace, temporary: Path) -> SimulatorSettin
         tls=tls,
         credentials=(name, password) if name else None,
         pipelining=not arguments.no_pipelining,
+        chunking=not arguments.no_chunking,
         latency_seconds=arguments.latency,
         slow_seconds=arguments.slow,
         greylist_seconds=arguments.greylist,

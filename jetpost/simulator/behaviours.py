@@ -12,7 +12,7 @@
 | tempfail | a temporary local error, always: 451 4.3.0 |
 | drop | the first time the connection drops instead of the final reply, and the mail is lost |
 | drop-accepted | the first time the connection drops instead of the final reply, and the mail was taken |
-| drop-before | the first time the connection drops at DATA, before any of the message was sent |
+| drop-before | the first time the connection drops instead of the reply to RCPT, before any of the message was sent |
 
 The codes are those that the providers document; the words are ours. Tags work at every domain.
 

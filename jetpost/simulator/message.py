@@ -1,4 +1,7 @@
-"""Finding the end of a message, and its mail id, in a stream of bytes, without ever splitting it into lines."""
+"""Finding the end of a message, and its mail id, in a stream of bytes, without ever splitting it into lines.
+
+A message comes after DATA, up to a line with a single dot, or in BDAT chunks of known size.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _MAX_HEADERS: Final = 65_536
 
 
 class MessageReader:
-    """Takes the bytes after 354 up to the line that holds a single dot (RFC 5321 §4.5.2)."""
+    """Takes the bytes of one message at a time."""
 
     __slots__ = ("_head", "_tail", "mail_id", "size")
 
@@ -35,7 +38,8 @@ class MessageReader:
         self._tail = b"\r\n"
 
     def feed(self, data: bytes, start: int) -> int:
-        """Where in `data` what follows the message starts; -1 where the message goes on beyond `data`."""
+        """Takes a message up to its dot line (RFC 5321 §4.5.2); returns where in `data` what follows it starts, or -1 where it
+        goes on beyond `data`."""
         if self.size:
             return self._feed_more(data[start:], start)
         if data.startswith(_DOT_LINE, start):
@@ -46,6 +50,16 @@ class MessageReader:
         self.size = end + 2 - start
         self.mail_id = _mail_id(data, start, end)
         return end + len(_END)
+
+    def feed_chunk(self, data: bytes, start: int, end: int) -> None:
+        """Takes a part of a message that comes in chunks (RFC 3030)."""
+        self.size += end - start
+        if len(self._head) < _MAX_HEADERS:
+            self._head += data[start : min(end, start + _MAX_HEADERS)]
+
+    def end_chunks(self) -> None:
+        """The last chunk was taken."""
+        self.mail_id = _mail_id(self._head, 0, len(self._head))
 
     def _feed_more(self, chunk: bytes, start: int) -> int:
         """The slow path: the message is spread over several reads. Keeps the headers and the last four bytes."""

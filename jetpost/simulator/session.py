@@ -67,12 +67,17 @@ class Session:
         self._next = Next.GO_ON
         self._message = MessageReader()
         self._in_message = False
+        self._chunk_left = 0
+        self._last_chunk = False
+        self._chunking = False
+        """Some chunks of a message were read, the last one not."""
         self._sender: bytes | None = None
         self._recipients: list[_Recipient] = []
         self._commands: dict[bytes, Callable[[bytes], bytes]] = {
             b"MAIL": self._mail,
             b"RCPT": self._rcpt,
             b"DATA": self._data,
+            b"BDAT": self._bdat,
             b"RSET": self._rset,
             b"NOOP": lambda _: _OK,
             b"QUIT": lambda _: self._stop(Next.CLOSE, b"221 2.0.0 Bye\r\n"),
@@ -96,8 +101,12 @@ class Session:
         self._next = Next.GO_ON
         position = 0
         while position < len(data) and self._next is Next.GO_ON:
-            read = self._read_message if self._in_message else self._read_line
-            after = read(data, position)
+            if self._chunk_left:
+                after = self._read_chunk(data, position)
+            elif self._in_message:
+                after = self._read_message(data, position)
+            else:
+                after = self._read_line(data, position)
             if after < 0:
                 break
             position = after
@@ -112,6 +121,15 @@ class Session:
             self._in_message = False
             self._world.counts.bytes += self._message.size
             self._replies.append(self._end_of_message())
+        return end
+
+    def _read_chunk(self, data: bytes, position: int) -> int:
+        end = min(len(data), position + self._chunk_left)
+        self._chunk_left -= end - position
+        if self._recipients:
+            self._message.feed_chunk(data, position, end)
+        if not self._chunk_left:
+            self._replies.append(self._end_of_chunk())
         return end
 
     def _read_line(self, data: bytes, position: int) -> int:
@@ -146,6 +164,8 @@ class Session:
         offered = [f"SIZE {self._settings.max_size}", "8BITMIME", "ENHANCEDSTATUSCODES"]
         if self._settings.pipelining:
             offered.append("PIPELINING")
+        if self._settings.chunking:
+            offered.append("CHUNKING")
         if self._settings.smtputf8:
             offered.append("SMTPUTF8")
         if self._settings.tls and not self._secure:
@@ -172,6 +192,7 @@ class Session:
     # transactions
 
     def _reset(self) -> None:
+        self._chunking = False
         self._sender = None
         self._recipients = []
 
@@ -210,6 +231,8 @@ class Session:
         if behaviour in behaviours.REFUSED_AT_RCPT and self._turns_away(recipient):
             return self._refuse(recipient)
         self._recipients.append(recipient)
+        if behaviour is Behaviour.DROP_BEFORE and self._drops(behaviour):
+            return self._stop(Next.CLOSE)
         return _RECIPIENT_OK
 
     def _turns_away(self, recipient: _Recipient) -> bool:
@@ -233,11 +256,30 @@ class Session:
     def _data(self, _: bytes) -> bytes:
         if not self._recipients:
             return _BAD_SEQUENCE if self._sender is None else b"554 5.5.1 No valid recipients\r\n"
-        if self._drops(Behaviour.DROP_BEFORE):
-            return self._stop(Next.CLOSE)
         self._message.begin()
         self._in_message = True
         return _SEND_MESSAGE
+
+    def _bdat(self, line: bytes) -> bytes:
+        """A chunk is read whatever becomes of it: its bytes are on their way (RFC 3030 §2)."""
+        size, _, last = line[5:].strip().partition(b" ")
+        if not self._settings.chunking or not size.isdigit() or last.upper() not in {b"", b"LAST"}:
+            return self._stop(Next.CLOSE, _BAD_SYNTAX)
+        if not self._chunking:
+            self._message.begin()
+        self._chunking = True
+        self._chunk_left, self._last_chunk = int(size), bool(last)
+        return b"" if self._chunk_left else self._end_of_chunk()
+
+    def _end_of_chunk(self) -> bytes:
+        if not self._recipients:
+            self._chunking = False
+            return _BAD_SEQUENCE if self._sender is None else b"554 5.5.1 No valid recipients\r\n"
+        if not self._last_chunk:
+            return _OK
+        self._message.end_chunks()
+        self._world.counts.bytes += self._message.size
+        return self._end_of_message()
 
     def _drops(self, behaviour: Behaviour) -> bool:
         """Whether a recipient of the transaction makes the connection drop: each does it once."""

@@ -44,6 +44,8 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """User name and password; with them mail is taken only after AUTH."""
     pipelining: bool = True
     """Offer PIPELINING (RFC 2920)."""
+    chunking: bool = True
+    """Offer CHUNKING (RFC 3030)."""
     smtputf8: bool = True
     max_size: int = 50_000_000
     """Bytes; what SIZE says (RFC 1870)."""

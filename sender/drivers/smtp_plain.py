@@ -109,7 +109,7 @@ class PlainDriver:
         if protocol is None:
             return self._broken_before_message("the connection is closed")
         try:
-            protocol.write(smtp_wire.dot_stuffed(mail.message) + smtp_wire.END)
+            protocol.write(smtp_wire.dot_stuffed(smtp_wire.with_crlf(mail.message)) + smtp_wire.END)
             response = await protocol.read_response(self._relay.data_timeout_seconds)
         except (SMTPException, OSError) as error:
             self._break(str(error))

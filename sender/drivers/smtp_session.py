@@ -4,10 +4,11 @@
     C: <message 1> . MAIL RCPT DATA        S: 250 | 250 250 354
     C: <message 2> .                       S: 250
 
-The envelope of the next mail rides with the final dot of the one before, so a mail costs one round trip. Every mail gets
-exactly one outcome, whatever happens:
+The envelope of the next mail rides with the final dot of the one before, so a mail costs one round trip. Where the server
+offers CHUNKING (RFC 3030), BDAT takes the place of DATA and dot: the same turns, but no byte of the message need be looked
+at for dots, on either side. Every mail gets exactly one outcome, whatever happens:
 
-- A mail whose final dot was written and never answered is `Unknown`. The others were certainly not taken: `NotTried`.
+- A mail whose last byte was written and never answered is `Unknown`. The others were certainly not taken: `NotTried`.
 - On a session that has carried nothing yet the first mail is `Refused` instead, so that a mail on which every session
   breaks does not go round for ever.
 - 421 may come any time (RFC 5321 §3.8). It answers the mail that it comes to; the others are `NotTried`.
@@ -29,7 +30,7 @@ from sender.drivers.smtp_wire import END, RSET, Extensions
 from sender.replies import ReplyReader
 
 _LARGE: Final = 32_768
-"""Bytes. From here on the final dot follows only when the message before it has left our buffers, so that a connection that
+"""Bytes. From here on the end of a message follows only when all before it has left our buffers, so that a connection that
 dies in between leaves no doubt."""
 _OUT_OF_SEQUENCE: Final = frozenset({500, 502, 503})
 
@@ -47,6 +48,7 @@ class _Expect(Enum):
 
 
 _ENVELOPE: Final = (_Expect.MAIL, _Expect.RCPT, _Expect.DATA)
+_ENVELOPE_OF_CHUNKS: Final = (_Expect.MAIL, _Expect.RCPT)
 
 
 class Session:
@@ -72,8 +74,8 @@ class Session:
         self._refusal: tuple[Reply, _Expect] | None = None
         self._in_transaction = False
         """The server holds an envelope that RSET must clear before the next MAIL."""
-        self._dot_due = False
-        """A large message was written, its final dot not yet."""
+        self._end_due = b""
+        """The end of a large message of which all else was written."""
         self._mute = False
         """Something is wrong already: settle what is answered, write nothing more."""
         self._turn_ends = inf
@@ -100,7 +102,7 @@ class Session:
     @property
     def done(self) -> bool:
         """Nothing is expected from the server, and every mail has its outcome."""
-        return not self._expected and not self._dot_due
+        return not self._expected and not self._end_due
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -149,10 +151,10 @@ class Session:
 
     def more(self) -> bytes:
         """What may be written now that everything before has left the buffers."""
-        if not self._dot_due:
+        if not self._end_due:
             return b""
-        self._dot_due = False
-        return self._final_dot()
+        end, self._end_due = self._end_due, b""
+        return end + self._after_message()
 
     def lost(self, reason: str) -> None:
         """The connection is gone, or will be closed: nothing more will be written or heard."""
@@ -188,9 +190,11 @@ class Session:
         return self._note_refusal(reply, _Expect.MAIL)
 
     def _on_rcpt(self, reply: Reply) -> bytes:
-        if 200 <= reply.code < 300 or self._refusal is not None:
+        if self._refusal is None and not 200 <= reply.code < 300:
+            self._note_refusal(reply, _Expect.RCPT)
+        if self.misbehaved or not self._extensions.chunking:
             return b""
-        return self._note_refusal(reply, _Expect.RCPT)
+        return self._message() if self._refusal is None else self._settle_refusal()
 
     def _note_refusal(self, reply: Reply, command: _Expect) -> bytes:
         if reply.code in _OUT_OF_SEQUENCE or reply.code < 400:
@@ -200,28 +204,33 @@ class Session:
 
     def _on_data(self, reply: Reply) -> bytes:
         wants_message = reply.code == 354
+        if self._refusal is None and wants_message:
+            return self._message()
         if self._refusal is None:
-            if wants_message:
-                return self._message()
             self._note_refusal(reply, _Expect.DATA)
-        if self._refusal is None:
-            return b""  # misbehaved
-        (refusal, command), self._refusal = self._refusal, None
+        if self.misbehaved or self._mute:
+            return b"" if self.misbehaved else self._settle_refusal()
+        if wants_message:
+            self._in_transaction = False
+            self._expected.append(_Expect.LONE_DOT)
+            return END + self._settle_refusal()
+        return self._settle_refusal()
+
+    def _settle_refusal(self) -> bytes:
+        """The envelope was refused: on to the next."""
+        assert self._refusal is not None
+        (reply, command), self._refusal = self._refusal, None
         about_recipient = command is not _Expect.MAIL
-        self._settle(self._current, smtp_outcomes.refused(self._mails[self._current], refusal, about_recipient))
+        self._settle(self._current, smtp_outcomes.refused(self._mails[self._current], reply, about_recipient))
         self.carried += 1
-        if not wants_message:
-            return self._next_envelope()
-        if self._mute:
-            return b""
-        self._in_transaction = False
-        self._expected.append(_Expect.LONE_DOT)
-        return END + self._next_envelope()
+        return self._next_envelope()
 
     def _on_final(self, reply: Reply) -> bytes:
         if 300 <= reply.code < 400:
-            self._expected.appendleft(_Expect.FINAL)
+            self._expected.appendleft(_Expect.FINAL)  # not an answer: it stays in doubt
             return self._misbehave(f"{reply.code} {reply.text} to a message")
+        if self._extensions.chunking and reply.code in _OUT_OF_SEQUENCE:
+            return self._misbehave(f"{reply.code} {reply.text} to BDAT")
         self._settle(self._finishing, self._verdict(reply))
         self.carried += 1
         return b""
@@ -238,16 +247,15 @@ class Session:
         if expected is _Expect.FINAL:
             self._on_final(reply)
         elif expected in _ENVELOPE and (expected is not _Expect.MAIL or self.carried == 0):
-            refusal, command = self._refusal or (reply, expected)
-            about_recipient = command is not _Expect.MAIL
-            self._settle(self._current, smtp_outcomes.refused(self._mails[self._current], refusal, about_recipient))
-            self.carried += 1
+            self._mute = True
+            self._refusal = self._refusal or (reply, expected)
+            self._settle_refusal()
         self.lost(f"the server closed the session: {reply.text}")
         return b""
 
     def _unexpected(self, reply: Reply) -> bytes:
         """A reply to nothing: the server closes, gives up on a large message half-way, or has lost count."""
-        gave_up = self._dot_due and reply.code >= 400
+        gave_up = bool(self._end_due) and reply.code >= 400
         if gave_up:
             self._settle(self._finishing, self._verdict(reply))
         if gave_up or reply.code == 421:
@@ -285,7 +293,7 @@ class Session:
         return RSET
 
     def _envelope(self, mail: Outbound) -> bytes:
-        self._expected.extend(_ENVELOPE)
+        self._expected.extend(_ENVELOPE_OF_CHUNKS if self._extensions.chunking else _ENVELOPE)
         return smtp_wire.envelope(mail, self._extensions)
 
     def _message(self) -> bytes:
@@ -293,15 +301,20 @@ class Session:
             return b""
         self._finishing = self._current
         self._in_transaction = False
-        message = smtp_wire.dot_stuffed(self._mails[self._finishing].message)
+        message = smtp_wire.with_crlf(self._mails[self._finishing].message)
+        if self._extensions.chunking:
+            start, end = f"BDAT {len(message)} LAST\r\n".encode(), b""
+        else:
+            start, end = b"", END
+            message = smtp_wire.dot_stuffed(message)
         if len(message) > _LARGE:
-            self._dot_due = True
-            return message
-        return message + self._final_dot()
+            self._end_due = message[-2:] + end
+            return start + message[:-2]
+        return b"".join((start, message, end, self._after_message()))
 
-    def _final_dot(self) -> bytes:
+    def _after_message(self) -> bytes:
         self._expected.append(_Expect.FINAL)
-        return END + self._next_envelope()
+        return self._next_envelope()
 
     # outcomes
 
@@ -317,7 +330,7 @@ class Session:
     def _give_up(self, reason: str) -> None:
         self._expected.clear()
         self._waiting.clear()
-        self._dot_due = False
+        self._end_due = b""
         for index, outcome in enumerate(self._outcomes):
             if outcome is None:
                 self._settle(index, NotTried(reason))

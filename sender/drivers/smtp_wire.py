@@ -20,6 +20,8 @@ class Extensions(NamedTuple):
     """What the server offers that matters to a transaction."""
 
     pipelining: bool = False
+    chunking: bool = False
+    """CHUNKING (RFC 3030): BDAT instead of DATA."""
     eight_bit: bool = False
     """8BITMIME (RFC 6152)."""
     smtputf8: bool = False
@@ -33,6 +35,7 @@ def extensions_of(offered: Mapping[str, str]) -> Extensions:
     size = offered.get("size", "").strip()
     return Extensions(
         pipelining="pipelining" in offered,
+        chunking="chunking" in offered,
         eight_bit="8bitmime" in offered,
         smtputf8="smtputf8" in offered,
         size="size" in offered,
@@ -68,9 +71,10 @@ def mail_parameters(mail: Outbound, extensions: Extensions) -> str:
 
 
 def envelope(mail: Outbound, extensions: Extensions) -> bytes:
-    """MAIL, RCPT and DATA as one group: DATA may only be the last command of one (RFC 2920 §3.1)."""
+    """MAIL and RCPT, and DATA unless BDAT takes its place: one group, of which DATA may only be the last (RFC 2920 §3.1)."""
+    data = "" if extensions.chunking else "DATA\r\n"
     return (
-        f"MAIL FROM:<{mail.return_path}>{mail_parameters(mail, extensions)}\r\nRCPT TO:<{mail.recipient}>\r\nDATA\r\n"
+        f"MAIL FROM:<{mail.return_path}>{mail_parameters(mail, extensions)}\r\nRCPT TO:<{mail.recipient}>\r\n{data}"
     ).encode()
 
 
@@ -78,19 +82,22 @@ def _needs_smtputf8(mail: Outbound) -> bool:
     return mail.smtputf8 or not mail.recipient.isascii() or not mail.return_path.isascii()
 
 
-def dot_stuffed(message: bytes) -> bytes:
-    """The message as it follows a 354, without the final dot: every line ends with CRLF, none starts with a bare dot.
+def with_crlf(message: bytes) -> bytes:
+    """The message with CRLF at the end of every line, the last included; the very same object where it is so already.
 
     Bare CR and bare LF become CRLF (RFC 5321 §2.3.8): a receiver that took them for line ends could be made to see the
-    end of the message where there is none. What needs no change is not copied.
+    end of the message where there is none.
     """
     if not _has_only_crlf(message):
         message = _LINE_END.sub(b"\r\n", message)
+    return message if message.endswith(b"\r\n") or not message else message + b"\r\n"
+
+
+def dot_stuffed(message: bytes) -> bytes:
+    """A message with CRLF as it follows a 354, without the final dot: no line starts with a bare dot (RFC 5321 §4.5.2)."""
     if b"\r\n." in message:
         message = message.replace(b"\r\n.", b"\r\n..")
-    if message.startswith(b"."):
-        message = b"." + message
-    return message if message.endswith(b"\r\n") or not message else message + b"\r\n"
+    return b"." + message if message.startswith(b".") else message
 
 
 def _has_only_crlf(message: bytes) -> bool:

@@ -13,12 +13,8 @@ from sender.drivers.smtp_pool import SmtpPool
 from sender.settings import Relay
 
 DRIVERS = ["pipelined", "plain"]
-SERVERS = [
-    "simulator",
-    "simulator without pipelining",
-    "aiosmtpd",
-    pytest.param("smtp-sink", marks=pytest.mark.postfix),
-]
+SIMULATORS = ["simulator", "simulator without chunking", "simulator without pipelining"]
+SERVERS = [*SIMULATORS, "aiosmtpd", pytest.param("smtp-sink", marks=pytest.mark.postfix)]
 
 
 @pytest.fixture
@@ -35,6 +31,8 @@ def start(stack, tmp_path, free_port):
         match name:
             case "simulator":
                 context = smtp_servers.simulator(tmp_path, **settings)
+            case "simulator without chunking":
+                context = smtp_servers.simulator(tmp_path, chunking=False, **settings)
             case "simulator without pipelining":
                 context = smtp_servers.simulator(tmp_path, pipelining=False, **settings)
             case "aiosmtpd":
@@ -124,7 +122,7 @@ async def test_messages_arrive_byte_for_byte_with_crlf(server, pool_of, body, ar
     assert server.bodies()[0].partition(b"\r\n\r\n")[2] == arrives
 
 
-@pytest.mark.parametrize("server", SERVERS[:3], indirect=True)
+@pytest.mark.parametrize("server", SERVERS[:4], indirect=True)
 async def test_a_refused_recipient_refuses_nothing_else(server, pool_of):
     mails = [mail(0), mail(1, "b+unknown@example.org"), mail(2, "c+unknown@example.org"), mail(3)]
     outcomes = await deliver(pool_of(server), mails)
@@ -134,7 +132,7 @@ async def test_a_refused_recipient_refuses_nothing_else(server, pool_of):
     assert sorted(await server.accepted()) == [mails[0].mail_id, mails[3].mail_id]
 
 
-@pytest.mark.parametrize("server", SERVERS[:2], indirect=True)
+@pytest.mark.parametrize("server", SIMULATORS, indirect=True)
 @pytest.mark.parametrize(
     ("tag", "failure_class", "hint"),
     [
@@ -151,7 +149,7 @@ async def test_refusals_are_classified(server, pool_of, tag, failure_class, hint
     assert (outcomes[0].failure_class, outcomes[0].retry_after_seconds) == (failure_class, hint)
 
 
-@pytest.mark.parametrize("server", SERVERS[:2], indirect=True)
+@pytest.mark.parametrize("server", SIMULATORS, indirect=True)
 @pytest.mark.parametrize("provider", ["gmail.com", "yahoo.com", "outlook.com", "icloud.com", "example.org"])
 async def test_the_words_of_every_provider_are_understood(server, pool_of, provider):
     classes = {}
@@ -168,20 +166,20 @@ async def test_the_words_of_every_provider_are_understood(server, pool_of, provi
     }
 
 
-@pytest.mark.parametrize("server", SERVERS[:2], indirect=True)
+@pytest.mark.parametrize("server", SIMULATORS, indirect=True)
 async def test_a_connection_that_drops_instead_of_the_final_reply_leaves_one_doubt(server, pool_of):
     mails = [mail(0), mail(1, "b+drop@example.org"), mail(2)]
     assert kinds(await deliver(pool_of(server), mails)) == [Accepted, Unknown, NotTried]
     assert await server.accepted() == [mails[0].mail_id]
 
 
-@pytest.mark.parametrize("server", SERVERS[:2], indirect=True)
+@pytest.mark.parametrize("server", SIMULATORS, indirect=True)
 async def test_a_connection_that_drops_before_the_message_leaves_no_doubt(server, pool_of):
     mails = [mail(0), mail(1, "b+drop-before@example.org"), mail(2)]
     assert kinds(await deliver(pool_of(server), mails)) == [Accepted, NotTried, NotTried]
 
 
-@pytest.mark.parametrize("server", SERVERS[:2], indirect=True)
+@pytest.mark.parametrize("server", SIMULATORS, indirect=True)
 async def test_a_server_that_closes_with_421_has_answered_one_mail(server, pool_of):
     mails = [mail(0), mail(1, "b+throttled@gmail.com"), mail(2)]
     outcomes = await deliver(pool_of(server), mails)
@@ -189,14 +187,14 @@ async def test_a_server_that_closes_with_421_has_answered_one_mail(server, pool_
     assert outcomes[1].failure_class == "throttled"
 
 
-@pytest.mark.parametrize("server", SERVERS[:2], indirect=True)
+@pytest.mark.parametrize("server", SIMULATORS, indirect=True)
 async def test_after_a_break_the_pool_gives_a_new_session(server, pool_of):
     pool = pool_of(server)
     await deliver(pool, [mail(0, "a+drop@example.org")])
     assert kinds(await deliver(pool, [mail(0, "a+drop@example.org"), mail(1)])) == [Accepted, Accepted]
 
 
-@pytest.mark.parametrize("server", SERVERS[:3], indirect=True)
+@pytest.mark.parametrize("server", SERVERS[:4], indirect=True)
 async def test_non_ascii_addresses_pass_where_smtputf8_is_offered(server, pool_of):
     assert kinds(await deliver(pool_of(server), [mail(0, "adé@example.org", smtputf8=True)])) == [Accepted]
 
@@ -215,7 +213,7 @@ async def test_what_is_larger_than_size_says_is_not_sent(start, pool_of):
     assert outcomes[0].reason == "too_large"
 
 
-@pytest.mark.parametrize("name", SERVERS[:2])
+@pytest.mark.parametrize("name", SIMULATORS)
 async def test_a_server_that_never_answers_a_message_leaves_a_doubt(start, pool_of, name):
     server = await start(name, slow_seconds=60)
     pool = pool_of(server, data_timeout_seconds=0.3)
@@ -223,14 +221,14 @@ async def test_a_server_that_never_answers_a_message_leaves_a_doubt(start, pool_
     assert kinds(outcomes) == [Unknown, NotTried]
 
 
-@pytest.mark.parametrize("name", SERVERS[:2])
+@pytest.mark.parametrize("name", SIMULATORS)
 async def test_a_slow_server_is_waited_for(start, pool_of, name):
     server = await start(name, latency_seconds=0.02, slow_seconds=0.2)
     outcomes = await deliver(pool_of(server), [mail(0, "a+slow@example.org"), mail(1)])
     assert kinds(outcomes) == [Accepted, Accepted]
 
 
-@pytest.mark.parametrize("server", SERVERS[:2], indirect=True)
+@pytest.mark.parametrize("server", SIMULATORS, indirect=True)
 async def test_a_cancelled_delivery_ends_its_session(server, pool_of):
     pool = pool_of(server)
     task = asyncio.create_task(deliver(pool, [mail(0, "a+slow@example.org")]))

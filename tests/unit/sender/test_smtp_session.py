@@ -35,8 +35,12 @@ def envelope(number=0):
     return b"MAIL FROM:<b@example.com>\r\nRCPT TO:<r%d@example.org>\r\nDATA\r\n" % number
 
 
-def new_session(**more):
-    return Session(OFFERED, lambda: 1_000.0, **more)
+CHUNKING = OFFERED._replace(chunking=True)
+GO_CHUNKS = b"250 ok\r\n250 ok\r\n"
+
+
+def new_session(extensions=OFFERED, **more):
+    return Session(extensions, lambda: 1_000.0, **more)
 
 
 def kinds(session):
@@ -111,14 +115,42 @@ def test_mails_that_the_server_cannot_take_are_skipped():
     assert session.outcomes[0].reason == "smtputf8_not_offered"
 
 
-def test_a_large_message_gets_its_dot_only_when_it_has_left():
+def test_a_large_message_gets_its_end_only_when_the_rest_has_left():
     large = b"x" * 40_000 + b"\r\n"
     session = new_session()
     session.begin([mail(0, message=large), mail(1)])
-    assert session.feed(GO) == large
+    assert session.feed(GO) == large[:-2]
     assert not session.done
-    assert session.more() == b".\r\n" + envelope(1)
+    assert session.more() == b"\r\n.\r\n" + envelope(1)
     assert session.more() == b""
+
+
+def test_with_chunking_bdat_takes_the_place_of_data_and_dot():
+    session = new_session(CHUNKING)
+    envelopes = [envelope(number).removesuffix(b"DATA\r\n") for number in range(3)]
+    assert session.begin([mail(0), mail(1), mail(2)]) == envelopes[0]
+    assert session.feed(GO_CHUNKS) == b"BDAT 21 LAST\r\n" + MESSAGE + envelopes[1]
+    refused = TAKEN + b"250 ok\r\n550 5.1.1 User unknown\r\n"
+    assert session.feed(refused) == b"RSET\r\n" + envelopes[2]
+    assert session.feed(b"250 ok\r\n" + GO_CHUNKS) == b"BDAT 21 LAST\r\n" + MESSAGE
+    session.feed(TAKEN)
+    assert kinds(session) == [Accepted, Refused, Accepted]
+
+
+def test_with_chunking_a_large_message_keeps_its_last_bytes_back_too():
+    session = new_session(CHUNKING)
+    session.begin([mail(0, message=b"." * 40_000 + b"\r\n")])
+    assert session.feed(GO_CHUNKS) == b"BDAT 40002 LAST\r\n" + b"." * 40_000
+    assert session.more() == b"\r\n"
+
+
+def test_a_server_that_does_not_know_its_own_chunking_is_noticed():
+    session = new_session(CHUNKING)
+    session.begin([mail(0), mail(1)])
+    session.feed(GO_CHUNKS)
+    session.feed(b"500 what\r\n")
+    assert session.misbehaved
+    assert kinds(session) == [NotTried, NotTried]
 
 
 def test_when_the_turn_is_over_no_further_mail_is_begun():
@@ -332,7 +364,16 @@ NO_FAULTS = Faults()
 class Line:
     """Two streams of bytes between a session and a simulator, cut anywhere, and broken after so many bytes."""
 
-    def __init__(self, recipients, *, sizes=(1_000_000,), breaks_after=None, domain="example.org", faults=NO_FAULTS):
+    def __init__(
+        self,
+        recipients,
+        *,
+        sizes=(1_000_000,),
+        breaks_after=None,
+        domain="example.org",
+        faults=NO_FAULTS,
+        chunking=False,
+    ):
         self.folder = tempfile.TemporaryDirectory(prefix="jetpost-test-")
         settings = SimulatorSettings(state_dir=Path(self.folder.name), faults=faults)
         self.counts = Counts(settings.state_dir)
@@ -340,7 +381,7 @@ class Line:
         self.server.receive(b"EHLO test\r\n")
         self.sizes = sizes
         self.left = breaks_after
-        self.client = new_session()
+        self.client = new_session(CHUNKING if chunking else OFFERED)
         self.mails = [
             Outbound(mail_id(number), f"r{number}{tag}@{domain}", "b@example.com", message(number))
             for number, tag in enumerate(recipients)
@@ -387,9 +428,9 @@ class Line:
 sizes = st.lists(st.integers(1, 200), min_size=1, max_size=4)
 
 
-@given(st.lists(st.sampled_from(sorted(SETTLED)), min_size=1, max_size=8), sizes)
-def test_every_recipient_is_answered_as_it_would_be_alone(tags, sizes):
-    for tag, (outcome, taken) in zip(tags, Line(tags, sizes=sizes).run(), strict=True):
+@given(st.lists(st.sampled_from(sorted(SETTLED)), min_size=1, max_size=8), sizes, st.booleans())
+def test_every_recipient_is_answered_as_it_would_be_alone(tags, sizes, chunking):
+    for tag, (outcome, taken) in zip(tags, Line(tags, sizes=sizes, chunking=chunking).run(), strict=True):
         expected = SETTLED[tag]
         assert outcome.failure_class == expected if isinstance(outcome, Refused) else isinstance(outcome, expected)
         assert taken == isinstance(outcome, Accepted)
@@ -408,10 +449,11 @@ def test_every_recipient_is_answered_as_it_would_be_alone(tags, sizes):
         shut_down=st.sampled_from([0, 0, 0.3]),
         seed=st.integers(0, 1_000),
     ),
+    st.booleans(),
 )
 @settings(max_examples=300)
-def test_no_break_makes_an_outcome_that_is_not_true(tags, sizes, breaks_after, domain, faults):
-    results = Line(tags, sizes=sizes, breaks_after=breaks_after, domain=domain, faults=faults).run()
+def test_no_break_makes_an_outcome_that_is_not_true(tags, sizes, breaks_after, domain, faults, chunking):
+    results = Line(tags, sizes=sizes, breaks_after=breaks_after, domain=domain, faults=faults, chunking=chunking).run()
     assert len(results) == len(tags)
     for outcome, taken in results:
         match outcome:

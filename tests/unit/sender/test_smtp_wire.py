@@ -24,25 +24,29 @@ def mail(recipient="ada@example.org", message=b"Subject: x\r\n\r\nhello\r\n", re
 @given(tricky | st.binary(max_size=200))
 def test_dot_stuffing_is_what_aiosmtplib_does(message):
     plain = PERIOD_REGEX.sub(b"..", normalize_message_line_endings(message)) if message else b""
-    assert smtp_wire.dot_stuffed(message) == plain
+    assert smtp_wire.dot_stuffed(smtp_wire.with_crlf(message)) == plain
 
 
 @given(tricky)
 def test_no_message_can_end_itself_early(message):
-    wire = b"\r\n" + smtp_wire.dot_stuffed(message) + smtp_wire.END
+    wire = b"\r\n" + smtp_wire.dot_stuffed(smtp_wire.with_crlf(message)) + smtp_wire.END
     assert wire.index(b"\r\n.\r\n") == len(wire) - 5
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n", wire)
 
 
 def test_a_message_that_needs_no_change_is_not_copied():
     message = b"Subject: x\r\n\r\nhello\r\n"
-    assert smtp_wire.dot_stuffed(message) is message
+    assert smtp_wire.dot_stuffed(smtp_wire.with_crlf(message)) is message
 
 
 def test_the_envelope_is_one_group_that_ends_with_data():
     assert smtp_wire.envelope(mail(), ALL) == (
         b"MAIL FROM:<b@example.com> SIZE=21\r\nRCPT TO:<ada@example.org>\r\nDATA\r\n"
     )
+
+
+def test_with_chunking_there_is_no_data_command():
+    assert smtp_wire.envelope(mail(), Extensions(chunking=True)).endswith(b"RCPT TO:<ada@example.org>\r\n")
 
 
 @pytest.mark.parametrize(

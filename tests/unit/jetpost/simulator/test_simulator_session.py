@@ -123,9 +123,9 @@ def test_a_drop_closes_without_a_final_reply_and_only_once(start, tag, taken):
     assert accepted(start) == taken
 
 
-def test_drop_before_closes_at_data(start):
+def test_drop_before_closes_at_rcpt(start):
     turn = start().receive(envelope("ada+drop-before@example.org"))
-    assert (codes(turn), turn.next) == (["250", "250"], Next.CLOSE)
+    assert (codes(turn), turn.next) == (["250"], Next.CLOSE)
 
 
 def test_a_slow_recipient_is_answered_when_it_has_waited(start):
@@ -146,17 +146,41 @@ def test_pipelined_mails_are_answered_in_order(start):
 def test_where_the_stream_is_cut_changes_nothing(tmp_path_factory, sizes):
     counts = Counts(tmp_path_factory.mktemp("counts"))
     session = Session(World(SimulatorSettings(state_dir=counts.path.parent), counts, Clock()))
-    stream = b"EHLO x\r\n" + envelope("a@gmail.com") + MESSAGE + envelope("b@example.org") + b".\r\nQUIT\r\n"
+    stream = b"EHLO x\r\n" + envelope("a@gmail.com") + MESSAGE + envelope("b@example.org") + b".\r\n"
+    stream += envelope("c@example.org").replace(b"DATA", b"BDAT 8 LAST") + b"x\r\n.\r\n\r\nQUIT\r\n"
     replies, position, turn = b"", 0, 0
     while position < len(stream):
         size = sizes[turn % len(sizes)]
         replies += session.receive(stream[position : position + size]).replies
         position, turn = position + size, turn + 1
     counts.close()
-    assert replies.count(b"250 2.0.0 Ok: taken") == 2
+    assert replies.count(b"250 2.0.0 Ok: taken") == 3
     assert replies.endswith(b"221 2.0.0 Bye\r\n")
     assert list(read_ids(counts.path)) == [ID.encode()]
-    assert counts.unidentified == 1
+    assert counts.unidentified == 2
+
+
+def test_a_message_may_come_in_chunks(start):
+    session = start()
+    session.receive(envelope("a@example.org").removesuffix(b"DATA\r\n"))
+    message = MESSAGE.removesuffix(b".\r\n") + b".\r\n.\r\n"
+    assert codes(session.receive(b"BDAT 10\r\n" + message[:10])) == ["250"]
+    assert codes(session.receive(b"BDAT %d LAST\r\n" % (len(message) - 10) + message[10:-1])) == []
+    assert codes(session.receive(message[-1:] + b"NOOP\r\n")) == ["250", "250"]
+    assert accepted(start) == [ID]
+    assert start.counts.bytes == len(message)
+
+
+def test_a_chunk_that_nobody_is_to_get_is_read_and_refused(start):
+    turn = start().receive(
+        envelope("a+unknown@example.org").removesuffix(b"DATA\r\n") + b"BDAT 5 LAST\r\nNOOP\nNOOP\r\n"
+    )
+    assert codes(turn) == ["250", "550", "554", "250"]
+
+
+@pytest.mark.parametrize("line", [b"BDAT x LAST\r\n", b"BDAT 5 FIRST\r\n", b"BDAT\r\n"])
+def test_a_chunk_of_unknown_size_ends_the_session(start, line):
+    assert start().receive(line).next is Next.CLOSE
 
 
 def test_a_dot_that_is_stuffed_does_not_end_the_message(start):
