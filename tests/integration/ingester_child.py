@@ -10,7 +10,7 @@ from analytics.clickhouse.client import Store
 from analytics.settings import AnalyticsSettings, ClickHouseSettings
 from events.nats_bus import BusSettings, NatsBus
 
-SETTINGS = AnalyticsSettings(batch_rows=20_000, batch_age_seconds=0.2)
+SETTINGS = AnalyticsSettings(batch_rows=10_000, batch_age_seconds=0.2)
 
 
 def open_store(folder):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from events.bus import Message
 
 CHILD = Path(__file__).with_name("ingester_child.py")
 MONTH_END = 1_796_083_200.0
-EVENTS = 100_000
-KILLS = 5
+EVENTS = 70_000
+MOMENTS = (0.4, 0.6, 0.75, 0.85, 0.95)
+"""When to kill, as shares of the time from cutting a range until its first event is acknowledged."""
 
 
 def some_facts():
@@ -45,15 +47,28 @@ async def wait_for(bucket, condition):
                 return
 
 
+async def kill_while_it_acknowledges(bus, url, folder, bucket):
+    """Kill it when its first range is inserted and hardly written down as such; returns the seconds since the cut."""
+    child = await spawn("run", url, folder)
+    await wait_for(bucket, lambda found: found.range.last > 0)
+    cut_at, most = time.monotonic(), 0
+    async with asyncio.timeout(60):
+        while (in_flight := (await bus.consumer_state("EVENTS", "ingester")).in_flight) >= most:
+            most = in_flight
+    child.kill()
+    seconds = time.monotonic() - cut_at
+    await child.wait()
+    return seconds
+
+
 async def kill_while_it_inserts(url, folder, bucket, delay_seconds):
-    """Kill it a moment after it has cut a new range; returns whether it died before that was written down as inserted."""
+    """Kill it a moment after it has cut a new range."""
     before = (await progress.Book(bucket).read()).range.last
     child = await spawn("run", url, folder)
-    await wait_for(bucket, lambda found: found.range.last > before and not found.inserted)
+    await wait_for(bucket, lambda found: found.range.last > before)
     await asyncio.sleep(delay_seconds)
     child.kill()
     await child.wait()
-    return not (await progress.Book(bucket).read()).inserted
 
 
 async def ask(folder):
@@ -66,13 +81,13 @@ async def test_killed_while_inserting_again_and_again_it_counts_every_event_once
     stated = list(some_facts())
     await nats_bus.publish("EVENTS", [Message(facts.subject_of(fact), facts.encode(fact)) for fact in stated])
     bucket = await nats_bus.bucket(streams.INGEST)
-    rng = random.Random(11)
-    died_inserting = 0
-    for _ in range(KILLS):
-        if (await progress.Book(bucket).read()).range.last >= EVENTS:
-            break
-        died_inserting += await kill_while_it_inserts(nats_server.url, tmp_path, bucket, rng.uniform(0.0, 0.15))
-    assert died_inserting
+    seconds = await kill_while_it_acknowledges(nats_bus, nats_server.url, tmp_path, bucket)
+    died_at = [await progress.Book(bucket).read()]
+    for moment in MOMENTS:
+        if died_at[-1].range.last < EVENTS:
+            await kill_while_it_inserts(nats_server.url, tmp_path, bucket, moment * seconds)
+            died_at.append(await progress.Book(bucket).read())
+    assert not all(found.inserted for found in died_at), "it never died between cutting and settling"
     child = await spawn("run", nats_server.url, tmp_path)
     await wait_for(bucket, lambda found: found.ingested >= EVENTS)
     child.kill()
