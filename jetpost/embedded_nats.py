@@ -73,7 +73,14 @@ async def _start(server: NatsServer) -> None:
 async def _guarded(pid: int, watched: IO[bytes]) -> AsyncIterator[None]:
     """Stop the server even where we are killed: a shell waits until nobody holds the lifeline any more."""
     guard = await asyncio.create_subprocess_exec(
-        "/bin/sh", "-c", 'read -r _; kill -TERM "$0"', str(pid), stdin=watched, start_new_session=True
+        "/bin/sh",
+        "-c",
+        'read -r _; kill -TERM "$0"',
+        str(pid),
+        stdin=watched,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         yield
