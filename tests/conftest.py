@@ -10,11 +10,17 @@ import socket
 import pytest
 import pytest_asyncio
 from fakes import FakeClock
+from hypothesis import settings
 from nats.aio.client import Client
 
 from events.memory_bus import MemoryBus
 from events.nats_bus import BusSettings, NatsBus
 from events.nats_server import NatsServer
+
+settings.register_profile(
+    "jetpost", deadline=None
+)  # how long an example takes says more about the machine than about us
+settings.load_profile("jetpost")
 
 
 @pytest.fixture
