@@ -8,12 +8,15 @@ lines are missing where they are not installed. `floor` is uvloop moving the sam
 
 import asyncio
 import contextlib
+import os
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -184,21 +187,29 @@ async def main(mails: int) -> None:
     with simulator() as server:
         relay = Relay(port=server.port, pipeline_depth=DEPTH)
         plain = Relay(port=server.port, pipeline_depth=DEPTH, pipelining=False)
-        await measure("pipelined → simulator", mails, server, lambda n: through_pool(n, relay), making)
+        sendmail = partial(through_sendmail, port=server.port)
+        await measure("pipelined, BDAT → simulator", mails, server, lambda n: through_pool(n, relay), making)
         await measure("one at a time → simulator", mails // 5, server, lambda n: through_pool(n, plain), making)
-        await measure(
-            "aiosmtplib.sendmail → simulator", mails // 5, server, lambda n: through_sendmail(n, server.port), making
-        )
+        await measure("aiosmtplib.sendmail → simulator", mails // 5, server, sendmail, making)
+    with simulator("--no-chunking") as server:
+        relay = Relay(port=server.port, pipeline_depth=DEPTH)
+        await measure("pipelined, DATA → simulator", mails, server, lambda n: through_pool(n, relay), making)
         if shutil.which("smtp-source"):
-            await measure("smtp-source → simulator", mails, server, lambda n: through_smtp_source(n, server.port), 0)
+            await measure("smtp-source → simulator", mails, server, partial(through_smtp_source, port=server.port), 0)
     if shutil.which("smtp-sink"):
-        with running("smtp-sink", "-c", "127.0.0.1:10925", "100", port=10_925) as server:
-            relay = Relay(port=server.port, pipeline_depth=DEPTH)
-            await measure("pipelined → smtp-sink", mails, server, lambda n: through_pool(n, relay), making)
-            if shutil.which("smtp-source"):
-                await measure(
-                    "smtp-source → smtp-sink", mails, server, lambda n: through_smtp_source(n, server.port), 0
-                )
+        await with_smtp_sink(mails, making)
+
+
+async def with_smtp_sink(mails: int, making: float) -> None:
+    user = ("-u", "nobody") if os.getuid() == 0 else ()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with running("smtp-sink", *user, f"127.0.0.1:{port}", "100", port=port) as server:
+        relay = Relay(port=port, pipeline_depth=DEPTH)
+        await measure("pipelined, DATA → smtp-sink", mails, server, lambda n: through_pool(n, relay), making)
+        if shutil.which("smtp-source"):
+            await measure("smtp-source → smtp-sink", mails, server, partial(through_smtp_source, port=port), 0)
 
 
 if __name__ == "__main__":
