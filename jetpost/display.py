@@ -24,6 +24,7 @@ COLOURS: Final = {
 }
 """Every place where a recipient can be, in the order of the ledger."""
 
+_NOT_YET: Final = "bright_black dim"
 _MEANING: Final = {
     "accepted": "the next server took responsibility",
     "bounced": "the address will never work",
@@ -72,16 +73,15 @@ def ledger_table(ledger: Ledger) -> Table:
 
 def ledger_bar(ledger: Ledger, width: int = 60) -> Text:
     """One bar, as long as `planned`, in the colours of `COLOURS`; what is there at all gets at least one cell."""
+    counts = {name: int(getattr(ledger, name)) for name in COLOURS} if ledger.planned else {}
+    cells = {name: max(1, round(width * count / ledger.planned)) for name, count in counts.items() if count > 0}
+    if cells:
+        largest = max(cells, key=cells.__getitem__)
+        cells[largest] -= max(0, sum(cells.values()) - width)
     bar = Text()
-    left = width
-    for name, colour in COLOURS.items():
-        count = int(getattr(ledger, name))
-        if count and ledger.planned:
-            cells = min(left, max(1, round(width * count / ledger.planned)))
-            bar.append("━" * cells, style=colour if name != "queued" else "bright_black dim")
-            left -= cells
-    bar.append("━" * left, style="bright_black dim")
-    return bar
+    for name, length in cells.items():
+        bar.append("━" * length, style=COLOURS[name] if name != "queued" else _NOT_YET)
+    return bar.append("━" * (width - len(bar)), style=_NOT_YET)
 
 
 def duration(seconds: float) -> str:

@@ -91,7 +91,10 @@ async def _waiting(connected: Bus, campaign: Campaign) -> int:
 
 
 def _pause(campaign: _Id) -> None:
-    """Stop sending a campaign; what senders hold is finished. `jetpost resume` goes on."""
+    """Stop sending a campaign; what senders hold is finished. `jetpost resume` goes on.
+
+    Time goes on, too: a campaign that is paused beyond its deadline has nothing left to send.
+    """
     run(_change(campaign, "pause"))
 
 
@@ -127,7 +130,10 @@ def _report(
     campaign: _Id,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
 ) -> None:
-    """Show how a campaign went: the ledger, latency, providers, failures, sizes."""
+    """Show how a campaign went: the ledger, latency, providers, failures, sizes.
+
+    `jetpost report spring-sale --json | jq .figures.progress.ledger` is the ledger for a program.
+    """
     document = run(get_json(f"/api/campaigns/{campaign}/report"))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(document)))
@@ -150,8 +156,7 @@ def report(document: dict[str, Any]) -> Group:
         f"in the queue: {size(sizes['queued_bytes'])} for {size(sizes['raw_bytes'])} of mail ({sizes['ratio']:.0f} : 1)",
         "",
         _providers(document["providers"]),
-        "",
-        _failures(document["failures"]),
+        *(("", _failures(document["failures"])) if document["failures"] else ()),
     )
 
 
