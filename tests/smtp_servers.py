@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pwd
+import re
 import shutil
 import ssl
 import subprocess
@@ -187,3 +188,81 @@ def server_context(pem) -> ssl.SSLContext:
 
 def simulator_tls(pem) -> dict[str, Tls]:
     return {"tls": Tls(certificate=pem, key=pem)}
+
+
+POSTFIX = """
+compatibility_level = 3.6
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+queue_directory = {folder}/spool
+data_directory = {folder}/data
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = relay.example.test
+mydestination =
+local_recipient_maps =
+alias_maps =
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+smtpd_recipient_restrictions =
+    check_recipient_access inline:{{ {{ b+unknown@example.org = 550 5.1.1 User unknown }} }}, permit_mynetworks, reject
+default_transport = discard
+maillog_file = {folder}/log
+maillog_file_prefixes = /tmp
+"""
+POSTFIX_SERVICES = """
+127.0.0.1:{port} inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+proxymap unix - - n - - proxymap
+discard unix - - n - - discard
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+tlsmgr unix - - n 1000? 1 tlsmgr
+"""
+
+
+class RunningPostfix(Running):
+    """Knows what it accepted from its log."""
+
+    async def accepted_at_least(self, wanted: int) -> list[str]:
+        """The mail ids in the log, as soon as there are so many: logging takes a moment."""
+        async with asyncio.timeout(10):
+            while len(found := self._logged()) < wanted:  # noqa: ASYNC110 - a file is looked at
+                await asyncio.sleep(0.02)
+        return found
+
+    def _logged(self) -> list[str]:
+        log = self.folder / "log"
+        return re.findall(r"message-id=<([a-z2-7]{16})\.", log.read_text()) if log.exists() else []
+
+
+@asynccontextmanager
+async def postfix(port, settings=""):
+    """A Postfix of its own, with its queue in a temporary folder, that accepts mail for anyone and throws it away."""
+    if shutil.which("postfix") is None or os.getuid() != 0:
+        pytest.skip("Postfix is not installed (Debian: apt-get install postfix), or not ours to start (needs root)")
+    folder = _postfix_folder(port, settings)
+    command = ("postfix", "-c", str(folder / "conf"))
+    process = await asyncio.create_subprocess_exec(*command, "start-fg", stderr=subprocess.DEVNULL)
+    try:
+        await _listens(port)
+        yield RunningPostfix(port, folder=folder)
+    finally:
+        await (await asyncio.create_subprocess_exec(*command, "stop", stderr=subprocess.DEVNULL)).wait()
+        await process.wait()
+        shutil.rmtree(folder)
+
+
+def _postfix_folder(port, settings):
+    folder = Path(tempfile.mkdtemp(prefix="jetpost-postfix-"))
+    folder.chmod(0o755)
+    for name in ("conf", "spool", "data"):
+        (folder / name).mkdir()
+    shutil.chown(folder / "data", "postfix")
+    (folder / "conf" / "main.cf").write_text(POSTFIX.format(folder=folder) + settings)
+    (folder / "conf" / "master.cf").write_text(POSTFIX_SERVICES.format(port=port))
+    return folder

@@ -55,6 +55,9 @@ class Connection(asyncio.Protocol):
             self._do(turn)
 
     def close(self) -> None:
+        """The simulator stops: say so, as a server may at any time (RFC 5321 §3.8), and end the connection."""
+        self._deaf = True
+        self._send_now(b"421 4.3.2 Service shutting down\r\n")
         self._transport.close()
 
     def _do(self, turn: Turn) -> None:

@@ -204,17 +204,17 @@ class Session:
 
     def _on_data(self, reply: Reply) -> bytes:
         wants_message = reply.code == 354
-        if self._refusal is None and wants_message:
-            return self._message()
         if self._refusal is None:
+            if wants_message:
+                return self._message()
             self._note_refusal(reply, _Expect.DATA)
-        if self.misbehaved or self._mute:
-            return b"" if self.misbehaved else self._settle_refusal()
-        if wants_message:
-            self._in_transaction = False
-            self._expected.append(_Expect.LONE_DOT)
-            return END + self._settle_refusal()
-        return self._settle_refusal()
+        if self.misbehaved:
+            return b""
+        if not wants_message or self._mute:
+            return self._settle_refusal()
+        self._in_transaction = False
+        self._expected.append(_Expect.LONE_DOT)
+        return END + self._settle_refusal()
 
     def _settle_refusal(self) -> bytes:
         """The envelope was refused: on to the next."""
