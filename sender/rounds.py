@@ -46,6 +46,10 @@ class Rounds(Generic[T, R]):
                 if not future.done():
                     future.set_exception(error)
             return
+        except asyncio.CancelledError:
+            for _, future in asked:
+                future.cancel()
+            raise
         start = 0
         for items, future in asked:
             if not future.done():

@@ -117,7 +117,7 @@ class Wire:
 
     def __getattr__(self, name):
         method = getattr(self._real, name)
-        if name in {"watch", "read"}:
+        if name in {"watch", "read", "timing"}:
             return method
 
         async def call(*args, **kwargs):

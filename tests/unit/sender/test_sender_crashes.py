@@ -133,3 +133,25 @@ async def test_at_least_once_delivers_everything_and_twice_only_what_was_in_doub
             assert world.relay.took[mail] >= 1, (mail, stories[mail])
             doubts = sum(isinstance(fact, EmailInDoubt) for said in stories[mail].values() for fact in said)
             assert world.relay.took[mail] <= 1 + doubts
+
+
+@pytest.mark.parametrize(
+    ("change", "unclaimed"),
+    [({"deadline": 0.0}, ["expired"]), ({"status": "cancelled"}, None)],
+    ids=["late", "cancelled"],
+)
+async def test_what_may_have_been_sent_is_in_doubt_and_neither_expired_nor_dropped(change, unclaimed):
+    world = await World(FakeClock()).set_up()
+    world.relay.gate = asyncio.Event()
+    await world.queue(*[f"mail{n}" for n in range(9)], provider="gmail")
+    first = await world.start()
+    await world.until(lambda: len(world.relay.batches) == 2)
+    await world.kill(first)
+    await world.set_campaign(**change)
+    world.clock.advance(70)
+    await world.start()
+    await world.until_settled()
+    await world.stop()
+    stories = await world.stories()
+    assert [stories.pop(mail) for mail in world.relay.took] == [["in_doubt"]] * len(world.relay.took)
+    assert list(stories.values()) == [unclaimed] * (9 - len(world.relay.took) if unclaimed else 0)

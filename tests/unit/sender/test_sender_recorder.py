@@ -1,0 +1,168 @@
+"""Decisions are written down in an order in which a death loses nothing, and waited for as long as it takes."""
+
+import asyncio
+
+import pytest
+from sender_world import SETTINGS, Process, World, refused
+
+from events import facts, ids
+from events.errors import BusUnavailable
+from events.facts import EmailAccepted, EmailInDoubt
+from events.metrics import DELIVERY_LATENCY_SECONDS, EMAILS_NOT_SENT, EMAILS_SENT
+from sender import outcomes
+from sender.drivers.base import Reply
+
+
+@pytest.fixture
+async def world(clock):
+    world = World(clock)
+    await world.set_up()
+    yield world
+    await world.stop()
+
+
+def spy_on(bus):
+    """What is published where, and acknowledged, in order."""
+    seen, publish = [], bus.publish
+
+    async def spy(stream, messages):
+        seen.extend((stream, message.id) for message in messages)
+        return await publish(stream, messages)
+
+    bus.publish = spy
+    return seen
+
+
+async def test_the_retry_is_stored_before_the_fact(world):
+    world.relay.script["mail00"] = [refused("soft")]
+    await world.queue("mail00")
+    seen = spy_on(world.bus)
+    await world.start()
+    await world.until_settled(due_only=True)
+    assert [s for s in seen if s[0] in {"MAIL", "EVENTS"}] == [("MAIL", "mail00/2"), ("EVENTS", "mail00/1/outcome")]
+
+
+async def test_the_dead_letter_is_stored_before_the_fact(world):
+    world.relay.script["mail00"] = [refused("block")]
+    await world.queue("mail00")
+    seen = spy_on(world.bus)
+    await world.start()
+    await world.until_settled()
+    assert [s for s in seen if s[0] in {"DLQ", "EVENTS"}] == [("DLQ", "mail00/1/dead"), ("EVENTS", "mail00/1/outcome")]
+
+
+async def test_an_acceptance_that_comes_after_a_stated_doubt_resolves_it(world):
+    world.relay.gate = asyncio.Event()
+    await world.queue("mail00")
+    frozen = Process()
+    await world.start(frozen)
+    await world.until(lambda: world.relay.batches)
+    frozen.freezes = True
+    frozen.stopped.set()
+    world.clock.advance(70)
+    await world.start()
+    await world.until(world.facts)
+    frozen.thaw()
+    world.relay.gate.set()
+    await world.until(lambda: says(world, ["in_doubt", "accepted"]))
+    assert world.relay.took["mail00"] == 1
+
+
+async def says(world, words):
+    return [facts.type_of(fact) for fact in await world.facts()] == words
+
+
+async def test_facts_are_stated_once_though_the_server_forgot_a_publish_that_was_never_answered(world):
+    publish, lost = world.bus.publish, []
+
+    async def lose_the_first_answer(stream, messages):
+        stored = await publish(stream, messages)
+        if stream == "EVENTS" and not lost:
+            lost.append(messages)
+            world.clock.advance(400)
+            raise BusUnavailable("no answer")
+        return stored
+
+    world.bus.publish = lose_the_first_answer
+    await world.queue("mail00", "mail01")
+    await world.start()
+    await world.until_settled()
+    assert await world.stories() == {"mail00": ["accepted"], "mail01": ["accepted"]}
+    assert len(await world.facts()) == 2
+
+
+async def test_outcomes_that_wait_for_nats_hold_back_the_sessions(world):
+    worker = await world.start()
+    await world.until(worker.starting.done)
+    worker._recorder._unfinished = SETTINGS.record_backlog_mails
+    waiting = asyncio.create_task(worker._recorder.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    worker._recorder._finish(SETTINGS.record_backlog_mails)
+    await waiting
+
+
+async def test_a_failure_nobody_foresaw_lets_the_mails_go_and_recording_goes_on(world):
+    publish, failed = world.bus.publish, []
+
+    async def fail_once(stream, messages):
+        if stream == "EVENTS" and not failed:
+            failed.append(messages)
+            raise ZeroDivisionError
+        return await publish(stream, messages)
+
+    world.bus.publish = fail_once
+    await world.queue("mail00")
+    worker = await world.start()
+    await world.until(lambda: failed)
+    await world.until_settled()
+    assert await world.stories() == {"mail00": ["in_doubt"]}
+    assert not any(lane.unsettled for lane in worker._intake.open)
+
+
+async def test_metrics_follow_what_was_stated(world):
+    sent, latency = EMAILS_SENT.labels("main", "gmail"), DELIVERY_LATENCY_SECONDS.labels("main", "gmail")
+    bounced = EMAILS_NOT_SENT.labels("main", "microsoft", "bounced", "hard")
+    before = (sent._value.get(), latency._sum.get(), bounced._value.get())
+    world.relay.script["mail01"] = [refused("hard")]
+    await world.queue("mail00", "mail01")
+    world.clock.advance(3)
+    await world.start()
+    await world.until_settled()
+    after = (sent._value.get(), latency._sum.get(), bounced._value.get())
+    assert [round(b - a) for a, b in zip(before, after, strict=True)] == [1, 3, 1]
+
+
+async def test_late_evidence_has_an_id_of_its_own(world):
+    fact = EmailAccepted("c", 1.0, "m", 2, "a@example.org", "main", "gmail", 0.5)
+    assert outcomes.fact_message(fact).id == ids.outcome_id("m", 2)
+    assert outcomes.late_message(fact).id == "m/2/outcome/late"
+
+
+async def test_doubts_of_an_accepted_mail_whose_ack_was_lost_are_not_stated(world):
+    process = Process()
+    await world.queue("mail00")
+    worker = await world.start(process)
+    await world.until(world.facts)
+    await world.kill(worker)
+    world.clock.advance(1_000)
+    await world.start()
+    await world.until_settled()
+    assert not [fact for fact in await world.facts() if isinstance(fact, EmailInDoubt)]
+
+
+async def test_under_at_least_once_a_lapsed_hold_leaves_the_retry_to_whoever_has_the_mail(world):
+    await world.set_campaign(policy="at_least_once")
+    world.relay.script["mail00"] = [refused("soft")]
+    world.relay.gate = asyncio.Event()
+    await world.queue("mail00")
+    await world.start()
+    await world.until(lambda: world.relay.batches)
+    world.clock.advance(70)
+    world.relay.gate.set()
+    await world.until_settled()
+    assert (await world.stories())["mail00"] == ["in_doubt", "accepted"]
+
+
+def test_a_reply_of_pages_is_cut():
+    assert len(outcomes._text(Reply(550, "", "x" * 10_000))) == outcomes.REPLY_CHARACTERS
