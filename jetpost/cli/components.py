@@ -74,7 +74,7 @@ def _setup() -> None:
     """
     settings = effective().settings
     run(_set_up_streams(settings))
-    out.print(f"Streams are as this release needs them, {settings.nats.replicas} copies of each.")
+    out.print("Streams are as this release needs them.")
     if _embeds_clickhouse(settings):
         out.print("No ClickHouse server is set (analytics.clickhouse.url).")
         return

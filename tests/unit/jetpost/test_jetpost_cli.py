@@ -4,7 +4,7 @@ import json
 
 import pytest
 import typer.main
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -193,6 +193,7 @@ def test_a_ledgers_bar_has_its_width_and_a_cell_for_whatever_there_is():
     assert [span.style for span in bar.spans][:2] == ["green", "red"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10_000), min_size=9, max_size=9), st.integers(10, 80))
 def test_a_bar_is_never_longer_or_shorter_than_asked(counts, width):
     ledger = Ledger(planned=sum(counts), **dict(zip(COLOURS, counts, strict=True)))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -225,6 +226,7 @@ def test_a_child_process_gets_the_same_settings_even_those_equal_to_defaults():
 _texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
 
 
+@hypothesis_settings(deadline=None)
 @given(
     names=st.sets(st.from_regex(NAMES, fullmatch=True), min_size=1, max_size=4),
     text=_texts,
