@@ -186,14 +186,13 @@ async def main(mails: int) -> None:
         await measure("floor", mails, server, lambda n: floor(n, server.port), 0)
     with simulator() as server:
         relay = Relay(port=server.port, pipeline_depth=DEPTH)
+        data = Relay(port=server.port, pipeline_depth=DEPTH, chunking=False)
         plain = Relay(port=server.port, pipeline_depth=DEPTH, pipelining=False)
         sendmail = partial(through_sendmail, port=server.port)
         await measure("pipelined, BDAT → simulator", mails, server, lambda n: through_pool(n, relay), making)
+        await measure("pipelined, DATA → simulator", mails, server, lambda n: through_pool(n, data), making)
         await measure("one at a time → simulator", mails // 5, server, lambda n: through_pool(n, plain), making)
         await measure("aiosmtplib.sendmail → simulator", mails // 5, server, sendmail, making)
-    with simulator("--no-chunking") as server:
-        relay = Relay(port=server.port, pipeline_depth=DEPTH)
-        await measure("pipelined, DATA → simulator", mails, server, lambda n: through_pool(n, relay), making)
         if shutil.which("smtp-source"):
             await measure("smtp-source → simulator", mails, server, partial(through_smtp_source, port=server.port), 0)
     if shutil.which("smtp-sink"):

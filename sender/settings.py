@@ -39,6 +39,8 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True):
     """After this many a session is closed and a new one made; many servers end a session by themselves, at 100 to 1,000."""
     pipelining: bool = True
     """Use PIPELINING (RFC 2920) where the server offers it."""
+    chunking: bool = True
+    """Send messages with BDAT (RFC 3030) where the server offers CHUNKING beside it; saves both sides a look at every byte."""
     pipeline_depth: int = 16
     """Mails in one turn of a session. What a dying process leaves in doubt is at most this, times the sessions."""
 

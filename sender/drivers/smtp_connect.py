@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
+from functools import cache
 from typing import Final, NoReturn
 
 from aiosmtplib import (
@@ -52,7 +55,7 @@ async def connect(relay: Relay, context: ssl.SSLContext | None) -> SMTP:
         use_tls=relay.tls == "implicit",
         start_tls=relay.tls == "starttls",
         tls_context=context,
-        local_hostname=relay.helo_name or None,
+        local_hostname=relay.helo_name or await asyncio.to_thread(_own_name),
         username=relay.username or None,
         password=relay.password if relay.username else None,
     )
@@ -64,6 +67,12 @@ async def connect(relay: Relay, context: ssl.SSLContext | None) -> SMTP:
         smtp.close()
         _explain(error, relay)
     return smtp
+
+
+@cache
+def _own_name() -> str:
+    """This machine's full name. Looking it up may ask the DNS and take seconds: once is enough."""
+    return socket.getfqdn()
 
 
 async def _greet(smtp: SMTP) -> None:

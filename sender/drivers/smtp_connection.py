@@ -28,7 +28,9 @@ class PipelinedDriver(asyncio.Protocol):
         assert smtp.transport is not None
         self._relay = relay
         self._loop = asyncio.get_running_loop()
-        self._session = Session(smtp_wire.extensions_of(smtp.esmtp_extensions), time.time, turn_seconds=TURN_SECONDS)
+        offered = smtp_wire.extensions_of(smtp.esmtp_extensions)
+        extensions = offered._replace(chunking=offered.chunking and relay.chunking)
+        self._session = Session(extensions, time.time, turn_seconds=TURN_SECONDS)
         self._seconds = SMTP_TRANSACTION_SECONDS.labels(pool)
         self._unsent = False
         """Some of what was written has not left this process."""

@@ -192,6 +192,7 @@ def test_a_refusal_in_the_middle_of_a_large_message_is_its_answer():
     session.feed(b"552 5.3.4 Message too large\r\n")
     assert kinds(session) == [Refused, NotTried]
     assert session.broken
+    assert not session.misbehaved
 
 
 def test_a_fresh_session_that_breaks_settles_its_first_mail_so_that_nothing_goes_round_for_ever():
