@@ -205,7 +205,7 @@ _ABOUT_THE_ADDRESS: Final = (
         "soft",
         "unavailable",
         "RFC 3463 §3.3, X.2.1: not accepting, which may change",
-        r"disabled|suspend|inactive|locked|archiv|bloque\b|deactivat",
+        r"disabled|suspend|inactive|locked|archived|archivé|bloque\b|deactivat",
         code="5..",
     ),
     Rule(
@@ -215,7 +215,7 @@ _ABOUT_THE_ADDRESS: Final = (
         rf"\b(?:unknown|no such|non-?existent) {_WHO}",
         rf"{_WHO} (?:is )?(?:unknown|{_NOT_THERE}|no longer (?:exists|on server|valid))",
         rf"{_WHO}\b[^.;]{{0,80}}\b{_NOT_THERE}",
-        rf"\binvalid (?:recipient|mailbox|destinataire)|{_WHO} invalide?\b",
+        rf"\binvalid (?:recipient|mailbox|destinataire)|{_WHO} invalid",
         code="55[0134]",
         enhanced=r"(?:5\.[0-6]\.\d+)?",
     ),
