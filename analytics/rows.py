@@ -19,13 +19,16 @@ from events.facts import (
     CampaignClosed,
     CampaignFact,
     CampaignPlanned,
+    CampaignReopened,
     CampaignStarted,
+    DoubtResolved,
     EmailAccepted,
     EmailBounced,
     EmailDeferred,
     EmailExpired,
     EmailFailed,
     EmailInDoubt,
+    EmailRequeued,
     EmailSuppressed,
     MailFact,
 )
@@ -83,19 +86,26 @@ def to_rows(messages: Iterable[Stated]) -> Rows:
 
 def mail_row(sequence: int, fact: MailFact) -> Row:
     """A row of `tables.EVENTS`. Raises `ValueError` for what would not fit."""
+    latency = retry_at = 0.0
+    answer = _NO_ANSWER
     match fact:
         case EmailAccepted():
-            return _mail(sequence, fact, ("", fact.code, fact.enhanced, fact.reply, ""), latency=fact.latency_seconds)
+            answer, latency = ("", fact.code, fact.enhanced, fact.reply, ""), fact.latency_seconds
         case EmailDeferred():
-            return _mail(sequence, fact, _answer(fact), retry_at=fact.retry_at)
+            answer, retry_at = _answer(fact), fact.retry_at
         case EmailBounced() | EmailFailed():
-            return _mail(sequence, fact, _answer(fact))
+            answer = _answer(fact)
         case EmailSuppressed() | EmailInDoubt():
-            return _mail(sequence, fact, ("", 0, "", fact.reason, replies.pattern_of(fact.reason)))
+            answer = ("", 0, "", fact.reason, replies.pattern_of(fact.reason))
+        case EmailRequeued():
+            answer = ("in_doubt" if fact.may_repeat else "", 0, "", fact.reason, "")
+        case DoubtResolved():
+            answer = (fact.resolution, 0, "", f"{fact.by}: {fact.note}" if fact.note else fact.by, "")
         case EmailExpired():
-            return _mail(sequence, fact, _NO_ANSWER)
+            pass
         case _:
             assert_never(fact)
+    return _mail(sequence, fact, answer, latency, retry_at)
 
 
 def campaign_row(sequence: int, fact: CampaignFact) -> Row:
@@ -126,7 +136,9 @@ def campaign_row(sequence: int, fact: CampaignFact) -> Row:
                 queued_bytes=fact.queued_bytes,
             )
         case CampaignClosed():
-            return _campaign(sequence, fact, status=fact.status, cancelled=fact.cancelled)
+            return _campaign(sequence, fact, status=fact.status, batch=fact.reopened, cancelled=fact.cancelled)
+        case CampaignReopened():
+            return _campaign(sequence, fact, batch=fact.reopened)
         case _:
             assert_never(fact)
 
@@ -135,7 +147,7 @@ def _answer(fact: EmailDeferred | EmailBounced | EmailFailed) -> _Answer:
     return fact.failure_class, fact.code, fact.enhanced, fact.reply, replies.pattern_of(fact.reply)
 
 
-def _mail(sequence: int, fact: MailFact, answer: _Answer, *, latency: float = 0.0, retry_at: float = 0.0) -> Row:
+def _mail(sequence: int, fact: MailFact, answer: _Answer, latency: float, retry_at: float) -> Row:
     if not (0 <= fact.attempt <= _UINT16 and 0 <= answer[1] <= _UINT16):
         raise ValueError(f"attempt {fact.attempt} or code {answer[1]} is out of range")
     return (

@@ -6,11 +6,14 @@ New fields go last, with defaults. `type_of` gives the word that stands in the s
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from events import ids, subjects
+
+Resolution: TypeAlias = Literal["accepted", "not_sent"]
+"""What became of a doubt: the next server had taken the mail, or never got it."""
 
 
 class _Fact(msgspec.Struct, frozen=True, array_like=True):
@@ -64,6 +67,15 @@ class CampaignClosed(_Fact, frozen=True, tag="campaign_closed"):
     """`finished` or `cancelled`."""
     cancelled: int
     """Recipients that were planned and never tried because the campaign was cancelled."""
+    reopened: int = 0
+    """How often the campaign had been reopened before: it is closed until it is reopened once more."""
+
+
+class CampaignReopened(_Fact, frozen=True, tag="campaign_reopened"):
+    """Mails of the campaign were put back into the queue: it runs, also if it had finished."""
+
+    reopened: int
+    """How often, this time included."""
 
 
 class _MailFact(_Fact, frozen=True):
@@ -129,10 +141,38 @@ class EmailInDoubt(_MailFact, frozen=True, tag="in_doubt"):
     reason: str = ""
 
 
+class EmailRequeued(_MailFact, frozen=True, tag="requeued"):
+    """Somebody put a mail back that was given up or in doubt. `attempt` is the try to come, so whatever comes of it stands."""
+
+    reason: str = ""
+    may_repeat: bool = False
+    """An earlier try may have been delivered: whoever put it back took the risk of a duplicate."""
+
+
+class DoubtResolved(_MailFact, frozen=True, tag="doubt_resolved"):
+    """Evidence, or a person, says what became of a try that was in doubt."""
+
+    resolution: Resolution
+    by: str = ""
+    """Who says so, such as `cli` or the name of an ESP."""
+    note: str = ""
+    """The evidence, for people."""
+
+
 MailFact: TypeAlias = (
-    EmailAccepted | EmailDeferred | EmailBounced | EmailFailed | EmailExpired | EmailSuppressed | EmailInDoubt
+    EmailAccepted
+    | EmailDeferred
+    | EmailBounced
+    | EmailFailed
+    | EmailExpired
+    | EmailSuppressed
+    | EmailInDoubt
+    | EmailRequeued
+    | DoubtResolved
 )
-CampaignFact: TypeAlias = CampaignStarted | BatchPlanned | CampaignPlanned | BatchQueued | CampaignClosed
+CampaignFact: TypeAlias = (
+    CampaignStarted | BatchPlanned | CampaignPlanned | BatchQueued | CampaignClosed | CampaignReopened
+)
 Fact: TypeAlias = MailFact | CampaignFact
 
 MAIL_FACTS: tuple[type[MailFact], ...] = (
@@ -143,6 +183,8 @@ MAIL_FACTS: tuple[type[MailFact], ...] = (
     EmailExpired,
     EmailSuppressed,
     EmailInDoubt,
+    EmailRequeued,
+    DoubtResolved,
 )
 
 encode = msgspec.msgpack.Encoder().encode
@@ -169,7 +211,13 @@ def id_of(fact: Fact) -> str:
     match fact:
         case BatchPlanned() | BatchQueued():
             return f"{fact.campaign}/{fact.batch}/{type_of(fact)}"
-        case CampaignStarted() | CampaignPlanned() | CampaignClosed():
+        case CampaignStarted() | CampaignPlanned():
             return f"{fact.campaign}/{type_of(fact)}"
+        case CampaignClosed() | CampaignReopened():
+            return f"{fact.campaign}/{fact.reopened}/{type_of(fact)}"
+        case EmailRequeued():
+            return f"{ids.attempt_id(fact.mail_id, fact.attempt)}/requeued"
+        case DoubtResolved():
+            return f"{ids.attempt_id(fact.mail_id, fact.attempt)}/resolved/{fact.resolution}"
         case _:
             return ids.outcome_id(fact.mail_id, fact.attempt)

@@ -42,6 +42,8 @@ class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):
     finished_at: float | None = None
     resume_to: CampaignStatus | None = None
     """Where `resume` leads back to, while paused."""
+    reopened: int = 0
+    """How often mails that had been given up or were in doubt were put back (`events.requeue`)."""
 
 
 class BatchJob(msgspec.Struct, frozen=True, array_like=True):

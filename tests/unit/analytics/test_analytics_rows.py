@@ -19,11 +19,14 @@ FACTS = {
     "expired": facts.EmailExpired(*MAIL),
     "suppressed": facts.EmailSuppressed(*MAIL, "complained"),
     "in_doubt": facts.EmailInDoubt(*MAIL, "claimed before"),
+    "requeued": facts.EmailRequeued(*MAIL, "resend", may_repeat=True),
+    "doubt_resolved": facts.DoubtResolved(*MAIL, "not_sent", "cli", "the relay's log has no trace of it"),
     "campaign_started": facts.CampaignStarted("spring", AT, "Spring", "main"),
     "batch_planned": facts.BatchPlanned("spring", AT, 3, 50_000),
     "campaign_planned": facts.CampaignPlanned("spring", AT, 3, 120_000, 5, 7),
     "batch_queued": facts.BatchQueued("spring", AT, 3, 49_990, 4, 6, 500_000_000, 4_500_000),
     "campaign_closed": facts.CampaignClosed("spring", AT, "cancelled", 12),
+    "campaign_reopened": facts.CampaignReopened("spring", AT, 2),
 }
 
 
@@ -64,6 +67,15 @@ def test_an_accepted_mail_keeps_its_reply_and_latency_but_needs_no_pattern():
 
 def test_the_reason_of_a_suppression_stands_where_replies_stand():
     assert row_of(FACTS["suppressed"])["reply"] == "complained"
+
+
+def test_how_a_doubt_was_resolved_and_by_whom_stands_in_its_row():
+    row = row_of(FACTS["doubt_resolved"])
+    assert (row["failure_class"], row["reply"]) == ("not_sent", "cli: the relay's log has no trace of it")
+
+
+def test_a_resend_that_may_repeat_a_mail_says_so_in_its_row():
+    assert row_of(FACTS["requeued"])["failure_class"] == "in_doubt"
 
 
 def test_the_counts_of_a_queued_batch_stand_in_their_columns():

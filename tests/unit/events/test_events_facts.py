@@ -15,7 +15,7 @@ def test_all_outcomes_of_one_attempt_share_an_id_so_that_only_one_is_stored():
 def test_facts_of_a_batch_and_of_a_campaign_have_ids_of_their_own():
     closed = facts.CampaignClosed("spring", 1.0, status="finished", cancelled=0)
     ids = [facts.id_of(fact) for fact in (PLANNED, QUEUED, closed)]
-    assert ids == ["spring/3/batch_planned", "spring/3/batch_queued", "spring/campaign_closed"]
+    assert ids == ["spring/3/batch_planned", "spring/3/batch_queued", "spring/0/campaign_closed"]
 
 
 @pytest.mark.parametrize(("fact", "kind"), [(ACCEPTED, "accepted"), (EXPIRED, "expired"), (PLANNED, "batch_planned")])

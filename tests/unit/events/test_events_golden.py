@@ -38,7 +38,8 @@ FACTS = {
         raw_bytes=530_000_000,
         queued_bytes=4_500_000,
     ),
-    "campaign_closed": facts.CampaignClosed("spring", 1_800_000_000.5, status="cancelled", cancelled=12),
+    "campaign_closed": facts.CampaignClosed("spring", 1_800_000_000.5, status="cancelled", cancelled=12, reopened=1),
+    "campaign_reopened": facts.CampaignReopened("spring", 1_800_000_000.5, reopened=2),
     "accepted": facts.EmailAccepted(
         **MAIL, latency_seconds=1.25, code=250, enhanced="2.0.0", reply="250 2.0.0 Ok: queued"
     ),
@@ -48,6 +49,8 @@ FACTS = {
     "expired": facts.EmailExpired(**MAIL),
     "suppressed": facts.EmailSuppressed(**MAIL, reason="unsubscribed"),
     "in_doubt": facts.EmailInDoubt(**MAIL, reason="redelivered after a claim"),
+    "requeued": facts.EmailRequeued(**MAIL, reason="resend", may_repeat=True),
+    "doubt_resolved": facts.DoubtResolved(**MAIL, resolution="not_sent", by="cli", note="not in the relay's log"),
 }
 BATCH = schemas.BatchJob("spring", 3, 50_000, "spring/batch/3")
 QUEUED = schemas.Mail(
