@@ -73,11 +73,12 @@ def ledger_table(ledger: Ledger) -> Table:
 
 def ledger_bar(ledger: Ledger, width: int = 60) -> Text:
     """One bar, as long as `planned`, in the colours of `COLOURS`; what is there at all gets at least one cell."""
-    counts = {name: int(getattr(ledger, name)) for name in COLOURS} if ledger.planned else {}
-    cells = {name: max(1, round(width * count / ledger.planned)) for name, count in counts.items() if count > 0}
-    if cells:
-        largest = max(cells, key=cells.__getitem__)
-        cells[largest] -= max(0, sum(cells.values()) - width)
+    counts = {name: getattr(ledger, name) for name in COLOURS if getattr(ledger, name) > 0}
+    whole = max(ledger.planned, sum(counts.values()))
+    spare = width - len(counts)
+    cells = {name: 1 + spare * count // whole for name, count in counts.items()}
+    if counts and sum(counts.values()) == whole:
+        cells[max(counts, key=counts.__getitem__)] += width - sum(cells.values())  # what rounding left over
     bar = Text()
     for name, length in cells.items():
         bar.append("━" * length, style=COLOURS[name] if name != "queued" else _NOT_YET)
