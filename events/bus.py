@@ -59,6 +59,8 @@ class Record(NamedTuple):
     stored_at: float
     """Unix seconds."""
     id: str
+    due_at: float | None = None
+    """When it goes to its target (Unix seconds); None: it does not wait for a time."""
 
 
 class ConsumerState(msgspec.Struct, frozen=True):
@@ -153,6 +155,18 @@ class Bus(Protocol):
         All of them are atomic batches where the server allows it, else single publishes; either way a repeat with the
         same ids is harmless. Raises `RetryLater`; then each was stored or not, and the same call again settles it.
         """
+        ...
+
+    async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[bool]:
+        """Store each message only where the newest one under its subject lies at the sequence given for it (0: there is none).
+
+        Says for each whether it was stored. Of many who try the same, one succeeds. The messages must have no id. Raises
+        `RetryLater`; then each was stored or not, and reading the subject tells.
+        """
+        ...
+
+    async def delete(self, stream: str, sequences: Sequence[int]) -> list[bool]:
+        """Delete single messages; says for each whether it was there. Of many who try the same, one hears yes."""
         ...
 
     async def create_consumer(self, spec: ConsumerSpec) -> None: ...

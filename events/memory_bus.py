@@ -51,6 +51,17 @@ class MemoryBus:
         self.notify()
         return stored
 
+    async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[bool]:
+        target = await self._stream(stream)
+        now = self.clock()
+        stored = [target.replace(message, at, now) for message, at in zip(messages, sequences, strict=True)]
+        self.notify()
+        return stored
+
+    async def delete(self, stream: str, sequences: Sequence[int]) -> list[bool]:
+        target = await self._stream(stream)
+        return [target.delete(sequence) for sequence in sequences]
+
     async def create_consumer(self, spec: ConsumerSpec) -> None:
         (await self._stream(spec.stream)).add_consumer(spec)
 

@@ -50,7 +50,7 @@ class MemoryStream:
         known = self._ids.get(message.id)
         if known is not None and now - known[1] < DEDUPLICATION_SECONDS:
             return Stored(known[0], duplicate=True)
-        sequence = self._append(message.subject, message.payload, message.id, now)
+        sequence = self._append(message.subject, message.payload, message.id, now, message.due_at)
         if message.id:
             self._ids[message.id] = (sequence, now)
         if message.due_at is not None:
@@ -69,10 +69,18 @@ class MemoryStream:
                 f"a message of {self.spec.name} may have a due time only with a target, where the stream allows it"
             )
 
-    def _append(self, subject: str, payload: bytes, message_id: str, now: float) -> int:
+    def replace(self, message: Message, sequence: int, now: float) -> bool:
+        """Store the message if the newest one under its subject lies at `sequence` (0: if there is none)."""
+        newest = max((record.sequence for record in self.select(message.subject)), default=0)
+        return newest == sequence and not self.publish(message, now).duplicate
+
+    def delete(self, sequence: int) -> bool:
+        return self.messages.pop(sequence, None) is not None
+
+    def _append(self, subject: str, payload: bytes, message_id: str, now: float, due_at: float | None = None) -> int:
         self._last_sequence += 1
         sequence = self._last_sequence
-        self.messages[sequence] = Record(payload, subject, sequence, now, message_id)
+        self.messages[sequence] = Record(payload, subject, sequence, now, message_id, due_at)
         for consumer in self.consumers.values():
             consumer.offer(sequence, subject)
         return sequence

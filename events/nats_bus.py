@@ -141,6 +141,12 @@ class NatsBus:
     async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
         return await self._publisher.publish(stream, messages)
 
+    async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[bool]:
+        return await self._publisher.replace(stream, messages, sequences)
+
+    async def delete(self, stream: str, sequences: Sequence[int]) -> list[bool]:
+        return await self._publisher.delete(stream, sequences)
+
     async def read(
         self, stream: str, filter_subject: str, *, from_sequence: int = 1, follow: bool = False
     ) -> AsyncIterator[Record]:

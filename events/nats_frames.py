@@ -48,6 +48,27 @@ def single_messages(messages: Sequence[Message], mark: bytes, inbox: bytes, max_
     )
 
 
+def conditional_messages(
+    messages: Sequence[Message], sequences: Sequence[int], inbox: bytes, max_payload: int
+) -> bytes:
+    """Each message on its own, to be stored only if the newest one under its subject is at the sequence given for it."""
+    return b"".join(
+        message_frame(
+            message, b"Nats-Expected-Last-Subject-Sequence: %d\r\n" % sequence, b"%b.%d " % (inbox, number), max_payload
+        )
+        for number, (message, sequence) in enumerate(zip(messages, sequences, strict=True))
+    )
+
+
+def deletions(stream: str, sequences: Sequence[int], inbox: bytes) -> bytes:
+    """Requests to delete single messages, each with its own answer; the bytes on disk go when their block does."""
+    subject = f"$JS.API.STREAM.MSG.DELETE.{stream}"
+    return b"".join(
+        frame(subject, b'{"seq":%d,"no_erase":true}' % sequence, b"%b.%d" % (inbox, number))
+        for number, sequence in enumerate(sequences)
+    )
+
+
 def message_frame(message: Message, extra: bytes, reply: bytes, max_payload: int) -> bytes:
     """One message with its headers and `extra` header lines; `reply`, where given, ends with a space."""
     payload = message.payload

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import itertools
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -33,6 +34,10 @@ class _PubAck(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
+_WRONG_LAST_SEQUENCE: Final = 10071
+_NOT_THERE: Final = frozenset({10043, 10057})
+"""Error codes for a sequence that was deleted, and for one that never was."""
+
 _decode_ack = msgspec.json.Decoder(_PubAck).decode
 
 
@@ -48,6 +53,35 @@ class Publisher:
         for start in range(0, len(messages), streams.ATOMIC_BATCH):
             stored += await self._publish_with_retries(stream, messages[start : start + streams.ATOMIC_BATCH])
         return stored
+
+    async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[bool]:
+        """See `events.bus.Bus.replace`."""
+        stored: list[bool] = []
+        for start in range(0, len(messages), streams.ATOMIC_BATCH):
+            part = slice(start, start + streams.ATOMIC_BATCH)
+            stored += await self._replace_once(stream, messages[part], sequences[part])
+        return stored
+
+    async def _replace_once(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[bool]:
+        answers = await self._client.exchange(
+            len(messages),
+            lambda inbox: nats_frames.conditional_messages(messages, sequences, inbox, self._client.max_payload),
+            TIMEOUT_SECONDS,
+        )
+        return [
+            _settled(ack.error, {_WRONG_LAST_SEQUENCE}, f"publishing to {stream}") for ack in map(_decode_ack, answers)
+        ]
+
+    async def delete(self, stream: str, sequences: Sequence[int]) -> list[bool]:
+        """See `events.bus.Bus.delete`."""
+        deleted: list[bool] = []
+        for start in range(0, len(sequences), streams.ATOMIC_BATCH):
+            part = sequences[start : start + streams.ATOMIC_BATCH]
+            answers = await self._client.exchange(
+                len(part), functools.partial(nats_frames.deletions, stream, part), TIMEOUT_SECONDS
+            )
+            deleted += [_settled(ack.error, _NOT_THERE, f"deleting from {stream}") for ack in map(_decode_ack, answers)]
+        return deleted
 
     async def _publish_with_retries(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
         """Publish again what was under way when the connection broke: the ids make that harmless."""
@@ -125,6 +159,15 @@ class Publisher:
         answer = json.loads(await self._client.ask(f"$JS.API.STREAM.MSG.GET.{stream}", request, TIMEOUT_SECONDS))
         headers = base64.b64decode(answer.get("message", {}).get("hdrs", ""))
         return any(b": %b\r\n" % name in headers for name in tries)
+
+
+def _settled(error: dict[str, Any] | None, expected: Collection[int], what: str) -> bool:
+    """Whether it was done, or refused as is to be expected; raises for what is not."""
+    if error is None:
+        return True
+    if error.get("err_code") in expected:
+        return False
+    raise from_answer(error, what)
 
 
 def _names() -> Iterator[bytes]:

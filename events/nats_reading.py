@@ -152,6 +152,7 @@ def _to_record(payload: bytes, headers: dict[str, str]) -> Record:
         sequence=int(headers["Nats-Sequence"]),
         stored_at=_to_unix(headers["Nats-Time-Stamp"]),
         id=headers.get("Nats-Msg-Id", ""),
+        due_at=_to_unix(schedule.removeprefix("@at ")) if (schedule := headers.get("Nats-Schedule")) else None,
     )
 
 

@@ -356,6 +356,32 @@ class TestSchedules:
         assert await bus.purge("MAIL", subjects.mail_waiting_of_campaign("spring")) == 2
         assert await lane.fetch(1, 1) == []
 
+    async def test_a_record_says_when_it_is_due_until_it_has_fired(self, bus):
+        await bus.publish("MAIL", [self.later("a", seconds=60)])
+        (record,) = await read_all(bus, "MAIL")
+        assert record.due_at == pytest.approx(time.time() + 60, abs=5)
+        assert await bus.replace("MAIL", [self.later("a", seconds=0)._replace(id="")], [record.sequence]) == [True]
+        await fetch_all(await open_lane(bus, ack_wait_seconds=60), 1)
+        assert [record.due_at for record in await read_all(bus, "MAIL")] == [None]
+
+    async def test_only_one_of_many_who_replace_the_same_schedule_succeeds(self, bus):
+        (stored,) = await bus.publish("MAIL", [self.later("a", seconds=60)])
+        message = self.later("a", seconds=0)._replace(id="")
+        tried = await asyncio.gather(*(bus.replace("MAIL", [message], [stored.sequence]) for _ in range(5)))
+        assert sorted(tried) == [[False]] * 4 + [[True]]
+        await fetch_all(await open_lane(bus, ack_wait_seconds=60), 1)
+        assert (await bus.stream_state("MAIL")).messages == 1
+
+    async def test_a_schedule_that_has_fired_is_not_replaced(self, bus):
+        (stored,) = await bus.publish("MAIL", [self.later("a", seconds=0)])
+        await fetch_all(await open_lane(bus, ack_wait_seconds=60), 1)
+        assert await bus.replace("MAIL", [self.later("a", seconds=0)._replace(id="")], [stored.sequence]) == [False]
+
+    async def test_what_may_only_be_the_first_under_its_subject_is_stored_once(self, bus):
+        messages = [self.later(name, seconds=60)._replace(id="") for name in ("a", "b", "a")]
+        assert await bus.replace("MAIL", messages, [0, 0, 0]) == [True, True, False]
+        assert [record.subject for record in await read_all(bus, "MAIL")] == [waiting("a"), waiting("b")]
+
     async def test_the_waiting_consumer_counts_what_is_scheduled_fired_and_purged(self, bus):
         async def count():
             return (await bus.consumer_state("MAIL", streams.WAITING.name)).waiting
@@ -434,6 +460,19 @@ class TestStreams:
         await bus.publish("MAIL", [*mails(3), Message(subjects.mail_due("pool", "gmail", "summer"), b"")])
         assert await bus.purge("MAIL", subjects.mail_due_of_campaign("spring")) == 3
         assert await bus.count_by_subject("MAIL", ">") == {subjects.mail_due("pool", "gmail", "summer"): 1}
+
+    async def test_only_one_of_many_who_delete_a_message_hears_that_it_was_there(self, bus):
+        await bus.publish("MAIL", mails(3))
+        told = await asyncio.gather(*(bus.delete("MAIL", [2, 3, 99]) for _ in range(4)))
+        assert sorted(map(sum, zip(*told, strict=True))) == [0, 1, 1]
+        assert [record.sequence for record in await read_all(bus, "MAIL")] == [1]
+
+    async def test_a_deleted_schedule_never_fires(self, bus):
+        lane = await open_lane(bus)
+        due = Message(waiting("a"), b"", "a/2", due_at=time.time() + 0.4, target=DUE)
+        (stored,) = await bus.publish("MAIL", [due])
+        assert await bus.delete("MAIL", [stored.sequence]) == [True]
+        assert await lane.fetch(1, 1) == []
 
     async def test_purging_nothing_says_zero(self, bus):
         assert await bus.purge("MAIL", subjects.mail_due_of_campaign("none")) == 0
