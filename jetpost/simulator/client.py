@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from jetpost.simulator import counts
+from jetpost.simulator.settings import Faults
 from jetpost.simulator.stats import SimulatorStats
 
 _TIMEOUT_SECONDS = 60.0
@@ -27,6 +28,11 @@ async def stats(port: int, host: str = "127.0.0.1") -> SimulatorStats:
 async def duplicates(port: int, host: str = "127.0.0.1") -> dict[str, int]:
     """The mail ids that were accepted more than once, and how often."""
     return msgspec.json.decode(await _ask(host, port, b"duplicates"), type=dict[str, int])
+
+
+async def set_faults(port: int, faults: Faults, host: str = "127.0.0.1") -> None:
+    """From now on these faults strike, and no others."""
+    await _ask(host, port, b"faults " + msgspec.json.encode(faults))
 
 
 async def stop(port: int, host: str = "127.0.0.1") -> None:

@@ -12,6 +12,8 @@ from jetpost.simulator.world import World
 
 _DROP: Final = None
 """In the queue of late replies: the connection closes here."""
+_END: Final = b""
+"""In the queue of late replies: our side of the connection ends here."""
 
 
 class Connection(asyncio.Protocol):
@@ -70,6 +72,9 @@ class Connection(asyncio.Protocol):
                 self._send(_DROP)
             case Next.HANG:
                 self._deaf = True
+            case Next.HALF_CLOSE:
+                self._deaf = True
+                self._send(_END)
             case Next.START_TLS:
                 self._deaf = True
                 self._upgrade = self._loop.create_task(self._start_tls())
@@ -113,5 +118,9 @@ class Connection(asyncio.Protocol):
     def _send_now(self, replies: bytes | None) -> None:
         if replies is _DROP:
             self._transport.close()
-        elif not self._transport.is_closing():
+        elif self._transport.is_closing():
+            return
+        elif replies == _END:
+            self._transport.write_eof()
+        else:
             self._transport.write(replies)

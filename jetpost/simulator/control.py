@@ -5,6 +5,7 @@
 | `counters` | `SimulatorStats` without the exact count: costs nothing |
 | `stats` | `SimulatorStats`: looks at every accepted id |
 | `duplicates` | the ids accepted more than once, and how often |
+| `faults {"hang": 0.01}` | `{}`, and from now on these faults strike, and no others |
 | `stop` | `{}`, and the simulator stops |
 """
 
@@ -17,14 +18,18 @@ from pathlib import Path
 import msgspec
 
 from jetpost.simulator import counts, stats
+from jetpost.simulator.settings import Faults
 from jetpost.simulator.stats import SimulatorStats
 
 _TIMEOUT_SECONDS = 10
 
 
 class Control:
-    def __init__(self, counters: Callable[[], SimulatorStats], stop: asyncio.Event) -> None:
+    def __init__(
+        self, counters: Callable[[], SimulatorStats], set_faults: Callable[[Faults], None], stop: asyncio.Event
+    ) -> None:
         self._counters = counters
+        self._set_faults = set_faults
         self._stop = stop
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,7 +43,8 @@ class Control:
         finally:
             writer.close()
 
-    async def _answer(self, command: str) -> bytes:
+    async def _answer(self, line: str) -> bytes:
+        command, _, argument = line.partition(" ")
         match command:
             case "counters":
                 answer: object = self._counters()
@@ -46,9 +52,12 @@ class Control:
                 answer = await asyncio.to_thread(stats.exact, self._counters())
             case "duplicates":
                 answer = await asyncio.to_thread(counts.duplicates, Path(self._counters().accepted_file))
+            case "faults":
+                self._set_faults(msgspec.json.decode(argument, type=Faults))
+                answer = {}
             case "stop":
                 self._stop.set()
                 answer = {}
             case _:
-                answer = {"error": "say counters, stats, duplicates or stop"}
+                answer = {"error": "say counters, stats, duplicates, faults or stop"}
         return msgspec.json.encode(answer)

@@ -36,8 +36,21 @@ class Next(Enum):
     CLOSE = auto()
     HANG = auto()
     """Say nothing any more, and leave the connection open."""
+    HALF_CLOSE = auto()
+    """End our side of the connection, and leave the client's open."""
     START_TLS = auto()
     """Negotiate TLS, then start a new, secure session without a greeting (RFC 3207 §4.2)."""
+
+
+_FAULTS_AT_THE_END: Final = (
+    ("hang", False, Next.HANG, b""),
+    ("hang_after_accepting", True, Next.HANG, b""),
+    ("half_close", False, Next.HALF_CLOSE, b""),
+    ("garbage", False, Next.GO_ON, b"\x16\x03 this is no SMTP reply\r\n"),
+    ("drop_before_accepting", False, Next.CLOSE, b""),
+    ("drop_after_accepting", True, Next.CLOSE, b""),
+)
+"""At the final dot: the fault (`settings.Faults`), whether the mail is taken, what the connection does, what is said."""
 
 
 class Turn(NamedTuple):
@@ -210,7 +223,7 @@ class Session:
             return _BAD_SYNTAX
         if _declared_size(line[end + 1 :]) > self._settings.max_size:
             return _TOO_LARGE
-        if self._world.strikes("shut_down", self._settings.faults.shut_down):
+        if self._world.strikes("shut_down", self._world.faults.shut_down):
             return self._stop(Next.CLOSE, b"421 4.3.2 Service shutting down\r\n")
         self._sender = line[11:end]
         return _SENDER_OK
@@ -231,9 +244,7 @@ class Session:
         if behaviour in behaviours.REFUSED_AT_RCPT and self._turns_away(recipient):
             return self._refuse(recipient)
         self._recipients.append(recipient)
-        if behaviour is Behaviour.DROP_BEFORE and self._drops(behaviour):
-            return self._stop(Next.CLOSE)
-        return _RECIPIENT_OK
+        return self._stop(Next.CLOSE) if self._drops_early(behaviour) else _RECIPIENT_OK
 
     def _turns_away(self, recipient: _Recipient) -> bool:
         match recipient.behaviour:
@@ -281,6 +292,12 @@ class Session:
         self._world.counts.bytes += self._message.size
         return self._end_of_message()
 
+    def _drops_early(self, behaviour: Behaviour) -> bool:
+        """Whether the connection drops before anything of the message was sent."""
+        if self._world.strikes("drop_before_message", self._world.faults.drop_before_message):
+            return True
+        return behaviour is Behaviour.DROP_BEFORE and self._drops(behaviour)
+
     def _drops(self, behaviour: Behaviour) -> bool:
         """Whether a recipient of the transaction makes the connection drop: each does it once."""
         return any(
@@ -298,16 +315,11 @@ class Session:
         return reply
 
     def _fault(self) -> bytes | None:
-        faults, strikes = self._settings.faults, self._world.strikes
-        if strikes("hang", faults.hang):
-            return self._stop(Next.HANG)
-        if strikes("garbage", faults.garbage):
-            return b"\x16\x03 this is no SMTP reply\r\n"
-        if strikes("drop_before_accepting", faults.drop_before_accepting):
-            return self._stop(Next.CLOSE)
-        if strikes("drop_after_accepting", faults.drop_after_accepting):
-            self._take()
-            return self._stop(Next.CLOSE)
+        for name, takes, what, reply in _FAULTS_AT_THE_END:
+            if self._world.strikes(name, getattr(self._world.faults, name)):
+                if takes:
+                    self._take()
+                return self._stop(what, reply)
         return None
 
     def _verdict(self) -> bytes:

@@ -10,12 +10,19 @@ import msgspec
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
     """Misbehaviour at random, each a probability per mail. For chaos tests; all off by default."""
 
+    drop_before_message: float = 0
+    """In place of the reply to RCPT: the connection drops before anything of the message was taken."""
     drop_before_accepting: float = 0
     """At the final dot: the connection drops, the mail is not taken."""
     drop_after_accepting: float = 0
     """At the final dot: the mail is taken, and the connection drops without a reply (RFC 1047)."""
     hang: float = 0
     """At the final dot: no reply, ever; the mail is not taken."""
+    hang_after_accepting: float = 0
+    """At the final dot: the mail is taken, and no reply comes, ever (RFC 1047)."""
+    half_close: float = 0
+    """At the final dot: the server's side of the connection ends without a reply, the client's stays open; the mail is not
+    taken."""
     garbage: float = 0
     """At the final dot: a line that is no SMTP reply; the mail is not taken."""
     shut_down: float = 0

@@ -7,16 +7,21 @@ from random import Random
 
 from jetpost.simulator.behaviours import Behaviour
 from jetpost.simulator.counts import Counts
-from jetpost.simulator.settings import SimulatorSettings
+from jetpost.simulator.settings import Faults, SimulatorSettings
 
 
 class World:
     def __init__(self, settings: SimulatorSettings, counts: Counts, clock: Callable[[], float]) -> None:
         self.settings = settings
+        self.faults = settings.faults
         self.counts = counts
         self._clock = clock
         self._random = Random(settings.faults.seed)  # noqa: S311 - chance, not secrets
         self._tries: dict[tuple[Behaviour, bytes], tuple[int, float]] = {}
+
+    def set_faults(self, faults: Faults) -> None:
+        """From now on these strike, and no others; chance goes on where it was."""
+        self.faults = faults
 
     def count_try(self, behaviour: Behaviour, recipient: bytes) -> tuple[int, float]:
         """Notes a try of a tagged recipient; returns how many came before, and the seconds since the first."""

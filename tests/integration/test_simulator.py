@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from jetpost.simulator import client
+from jetpost.simulator.settings import Faults
 from jetpost.simulator.stats import Ports
 
 MESSAGE = b"Message-ID: <abcdefghijklmnop.c@example.com>\r\nSubject: x\r\n\r\nhello\r\n.dot\r\n"
@@ -111,6 +112,17 @@ async def test_latency_and_slow_recipients_hold_replies_back(start):
         before = loop.time()
         await smtp.sendmail("b@example.com", ["ada+slow@example.org"], MESSAGE)
         assert loop.time() - before >= 0.2 + 4 * 0.05
+
+
+async def test_faults_can_be_chosen_while_it_runs(start):
+    running = await start()
+    await client.set_faults(running.control, Faults(half_close=1))
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        await asyncio.to_thread(send_with_smtplib, running.smtp, "ada@example.org")
+    await client.set_faults(running.control, Faults())
+    await asyncio.to_thread(send_with_smtplib, running.smtp, "ada@example.org")
+    counted = await client.stats(running.control)
+    assert (counted.accepted, counted.faults) == (1, {"half_close": 1})
 
 
 async def test_stop_ends_the_process(start):

@@ -265,11 +265,14 @@ def test_wrong_credentials_are_refused(start, line):
     [
         (Faults(drop_before_accepting=1), Next.CLOSE, []),
         (Faults(drop_after_accepting=1), Next.CLOSE, [ID]),
+        (Faults(drop_before_message=1), Next.CLOSE, []),
         (Faults(hang=1), Next.HANG, []),
+        (Faults(hang_after_accepting=1), Next.HANG, [ID]),
+        (Faults(half_close=1), Next.HALF_CLOSE, []),
         (Faults(garbage=1), Next.GO_ON, []),
     ],
 )
-def test_faults_strike_at_the_final_dot(start, faults, expected, taken):
+def test_a_fault_strikes_and_the_mail_is_taken_or_not(start, faults, expected, taken):
     turn = send(start(faults=faults), "a@example.org")
     assert turn.next is expected
     assert accepted(start) == taken
