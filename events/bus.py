@@ -157,11 +157,11 @@ class Bus(Protocol):
         """
         ...
 
-    async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[bool]:
+    async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[int]:
         """Store each message only where the newest one under its subject lies at the sequence given for it (0: there is none).
 
-        Says for each whether it was stored. Of many who try the same, one succeeds. The messages must have no id. Raises
-        `RetryLater`; then each was stored or not, and reading the subject tells.
+        Returns where each lies now, 0 where it was not stored. Of many who try the same, one succeeds. The messages must
+        have no id. Raises `RetryLater`; then each was stored or not, and reading the subject tells.
         """
         ...
 

@@ -51,7 +51,7 @@ class MemoryBus:
         self.notify()
         return stored
 
-    async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[bool]:
+    async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[int]:
         target = await self._stream(stream)
         now = self.clock()
         stored = [target.replace(message, at, now) for message, at in zip(messages, sequences, strict=True)]

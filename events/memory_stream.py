@@ -69,10 +69,10 @@ class MemoryStream:
                 f"a message of {self.spec.name} may have a due time only with a target, where the stream allows it"
             )
 
-    def replace(self, message: Message, sequence: int, now: float) -> bool:
-        """Store the message if the newest one under its subject lies at `sequence` (0: if there is none)."""
+    def replace(self, message: Message, sequence: int, now: float) -> int:
+        """Store the message if the newest one under its subject lies at `sequence` (0: if there is none); 0: it was not."""
         newest = max((record.sequence for record in self.select(message.subject)), default=0)
-        return newest == sequence and not self.publish(message, now).duplicate
+        return self.publish(message, now).sequence if newest == sequence else 0
 
     def delete(self, sequence: int) -> bool:
         return self.messages.pop(sequence, None) is not None

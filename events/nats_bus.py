@@ -141,7 +141,7 @@ class NatsBus:
     async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
         return await self._publisher.publish(stream, messages)
 
-    async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[bool]:
+    async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[int]:
         return await self._publisher.replace(stream, messages, sequences)
 
     async def delete(self, stream: str, sequences: Sequence[int]) -> list[bool]:

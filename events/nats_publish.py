@@ -34,7 +34,7 @@ class _PubAck(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
-_WRONG_LAST_SEQUENCE: Final = 10071
+_WRONG_LAST_SEQUENCE: Final = frozenset({10071})
 _NOT_THERE: Final = frozenset({10043, 10057})
 """Error codes for a sequence that was deleted, and for one that never was."""
 
@@ -54,22 +54,23 @@ class Publisher:
             stored += await self._publish_with_retries(stream, messages[start : start + streams.ATOMIC_BATCH])
         return stored
 
-    async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[bool]:
+    async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[int]:
         """See `events.bus.Bus.replace`."""
-        stored: list[bool] = []
+        stored: list[int] = []
         for start in range(0, len(messages), streams.ATOMIC_BATCH):
             part = slice(start, start + streams.ATOMIC_BATCH)
             stored += await self._replace_once(stream, messages[part], sequences[part])
         return stored
 
-    async def _replace_once(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[bool]:
+    async def _replace_once(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[int]:
         answers = await self._client.exchange(
             len(messages),
             lambda inbox: nats_frames.conditional_messages(messages, sequences, inbox, self._client.max_payload),
             TIMEOUT_SECONDS,
         )
         return [
-            _settled(ack.error, {_WRONG_LAST_SEQUENCE}, f"publishing to {stream}") for ack in map(_decode_ack, answers)
+            ack.seq if _settled(ack.error, _WRONG_LAST_SEQUENCE, f"publishing to {stream}") else 0
+            for ack in map(_decode_ack, answers)
         ]
 
     async def delete(self, stream: str, sequences: Sequence[int]) -> list[bool]:
