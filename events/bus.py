@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from events.streams import ConsumerSpec
+from events.streams import ConsumerSpec, Timing
 
 
 class Message(NamedTuple):
@@ -145,6 +145,11 @@ class Blobs(Protocol):
 
 
 class Bus(Protocol):
+    @property
+    def timing(self) -> Timing:
+        """After how long a message comes again, and how long ids are remembered."""
+        ...
+
     async def setup(self) -> None:
         """Create or update all streams, buckets and fixed consumers; harmless to repeat."""
         ...

@@ -18,7 +18,7 @@ from events import streams
 from events.bus import Consumer, ConsumerState, Delivery, Entry, Message, Record, Stored, StreamState
 from events.errors import BusUnavailable, RevisionMismatch, StreamMissing
 from events.memory_stream import MemoryConsumerState, MemoryStream
-from events.streams import ConsumerSpec
+from events.streams import ConsumerSpec, Timing
 
 _CLOCK_CHECK_SECONDS = 0.01
 """A call that waits notices within this (real) time that the clock was moved."""
@@ -29,6 +29,7 @@ class MemoryBus:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
+        self.timing = Timing()
         self.unavailable = False
         self._streams: dict[str, MemoryStream] = {}
         self._buckets: dict[str, MemoryBucket] = {}
@@ -181,7 +182,7 @@ class MemoryConsumer:
     async def extend(self, deliveries: Sequence[Delivery]) -> None:
         state = await self._state()
         for delivery in deliveries:
-            state.set_deadline(delivery.sequence, self._bus.clock() + state.spec.ack_wait_seconds)
+            state.set_deadline(delivery.sequence, self._bus.clock() + state.ack_wait_seconds)
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from events.bus import ConsumerState, Delivery, Message, Record, Stored, StreamState
-from events.streams import DEDUPLICATION_SECONDS, ConsumerSpec, StreamSpec
+from events.streams import ACK_WAIT_SECONDS, DEDUPLICATION_SECONDS, ConsumerSpec, StreamSpec
 
 
 @lru_cache(maxsize=1_000)
@@ -154,6 +154,10 @@ class MemoryConsumerState:
         self._deadlines: dict[int, float] = {}
         self._deliveries: dict[int, int] = {}
 
+    @property
+    def ack_wait_seconds(self) -> float:
+        return ACK_WAIT_SECONDS if self.spec.ack_wait_seconds is None else self.spec.ack_wait_seconds
+
     def offer(self, sequence: int, subject: str) -> None:
         if matches(self.spec.filter_subject, subject):
             self._fresh.append(sequence)
@@ -181,7 +185,7 @@ class MemoryConsumerState:
         return False
 
     def _deliver(self, sequence: int, now: float) -> Delivery:
-        self._deadlines[sequence] = now + self.spec.ack_wait_seconds
+        self._deadlines[sequence] = now + self.ack_wait_seconds
         count = self._deliveries[sequence] = self._deliveries.get(sequence, 0) + 1
         record = self._stream.messages[sequence]
         return Delivery(record.payload, record.subject, sequence, count, f"{self.spec.name}/{sequence}")

@@ -42,6 +42,10 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     """PEM file with the authorities to trust, for `tls://` addresses; empty: the system's."""
     replicas: int = 1
     """Copies of every stream in a cluster: 3 survives the loss of one server."""
+    ack_wait_seconds: float = streams.ACK_WAIT_SECONDS
+    """After this long without a word from a worker its mails go to another. Must exceed `command_timeout_seconds` plus
+    `data_timeout_seconds` of every relay, and be the same in all processes; change it while no campaign runs. The server
+    remembers message ids for three times as long, which costs it memory."""
 
 
 class NatsBus:
@@ -50,6 +54,7 @@ class NatsBus:
     def __init__(self, client: WireClient, settings: BusSettings) -> None:
         self._client = client
         self._settings = settings
+        self.timing = streams.Timing(settings.ack_wait_seconds)
         self._js = client.jetstream(timeout=REQUEST_TIMEOUT_SECONDS)
         self._publisher = Publisher(client)
         self._consumers: weakref.WeakSet[NatsConsumer] = weakref.WeakSet()
@@ -78,7 +83,7 @@ class NatsBus:
 
     async def setup(self) -> None:
         for spec in streams.STREAMS:
-            await self._ensure("STREAM", spec.name, _stream_config(spec, self._settings.replicas))
+            await self._ensure("STREAM", spec.name, _stream_config(spec, self._settings.replicas, self.timing))
         for bucket in streams.BUCKETS:
             await self._ensure("STREAM", f"KV_{bucket}", _bucket_config(bucket, self._settings.replicas))
         await self._ensure("STREAM", f"OBJ_{streams.BLOBS}", _blobs_config(streams.BLOBS, self._settings.replicas))
@@ -95,7 +100,7 @@ class NatsBus:
     async def create_consumer(self, spec: streams.ConsumerSpec) -> None:
         await self._api(
             f"CONSUMER.DURABLE.CREATE.{spec.stream}.{spec.name}",
-            {"stream_name": spec.stream, "config": _consumer_config(spec), "action": ""},
+            {"stream_name": spec.stream, "config": _consumer_config(spec, self.timing), "action": ""},
         )
 
     async def delete_consumer(self, stream: str, name: str) -> None:
@@ -199,7 +204,8 @@ def _connect_options(settings: BusSettings) -> dict[str, Any]:
     return options
 
 
-def _stream_config(spec: streams.StreamSpec, replicas: int) -> dict[str, Any]:
+def _stream_config(spec: streams.StreamSpec, replicas: int, timing: streams.Timing) -> dict[str, Any]:
+    window = timing.deduplication_seconds
     return {
         "name": spec.name,
         "description": spec.description,
@@ -207,10 +213,10 @@ def _stream_config(spec: streams.StreamSpec, replicas: int) -> dict[str, Any]:
         "retention": spec.retention,
         "storage": "file",
         "num_replicas": replicas,
-        "max_age": _nanoseconds(spec.max_age_seconds),
+        "max_age": _nanoseconds(max(spec.max_age_seconds, window) if spec.max_age_seconds else 0),  # never shorter
         "max_msgs": spec.max_messages,
         "max_bytes": -1,
-        "duplicate_window": _nanoseconds(streams.DEDUPLICATION_SECONDS),
+        "duplicate_window": _nanoseconds(window),
         "allow_direct": True,
         "allow_atomic": True,
         "allow_msg_schedules": spec.schedules,
@@ -242,13 +248,14 @@ def _store_config(name: str, subjects: list[str], replicas: int) -> dict[str, An
     }
 
 
-def _consumer_config(spec: streams.ConsumerSpec) -> dict[str, Any]:
+def _consumer_config(spec: streams.ConsumerSpec, timing: streams.Timing) -> dict[str, Any]:
+    ack_wait = timing.ack_wait_seconds if spec.ack_wait_seconds is None else spec.ack_wait_seconds
     return {
         "durable_name": spec.name,
         "filter_subject": spec.filter_subject,
         "ack_policy": "explicit",
         "deliver_policy": "all",
-        "ack_wait": _nanoseconds(spec.ack_wait_seconds),
+        "ack_wait": _nanoseconds(ack_wait),
         "max_deliver": spec.max_deliveries,
         "max_ack_pending": spec.max_ack_pending,
     }

@@ -17,6 +17,32 @@ ACK_WAIT_SECONDS: Final = 60.0
 DEDUPLICATION_SECONDS: Final = 180.0
 """How long the server remembers message ids: three times the ack-wait, so that a redelivered mail always meets its claim."""
 
+
+class Timing(msgspec.Struct, frozen=True):
+    """How long the silence of a worker is borne. Everything follows from the ack-wait, and every process must use the same."""
+
+    ack_wait_seconds: float = ACK_WAIT_SECONDS
+
+    @property
+    def deduplication_seconds(self) -> float:
+        return self.ack_wait_seconds * DEDUPLICATION_SECONDS / ACK_WAIT_SECONDS
+
+    @property
+    def remembered_seconds(self) -> float:
+        """What is younger by our clock is remembered by the server: a third of the window is for clocks that differ."""
+        return self.deduplication_seconds * 2 / 3
+
+    @property
+    def hold_seconds(self) -> float:
+        """A hold older than this counts as lapsed: the rest (5 s of 60) is for clocks and for the way to the server."""
+        return self.ack_wait_seconds * 11 / 12
+
+    @property
+    def extend_after_seconds(self) -> float:
+        """A hold that is older is extended; early enough to try twice more before it lapses."""
+        return self.ack_wait_seconds / 3
+
+
 MAX_DELIVERIES: Final = 5
 """A mail delivered this often without any outcome kills its workers, and goes to the DLQ."""
 
@@ -45,7 +71,8 @@ class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     name: str
     filter_subject: str
-    ack_wait_seconds: float = ACK_WAIT_SECONDS
+    ack_wait_seconds: float | None = None
+    """None: that of the bus (`Timing`)."""
     max_deliveries: int = -1
     max_ack_pending: int = 5_000
 
@@ -69,7 +96,7 @@ CLAIMS: Final = StreamSpec(
     name="CLAIMS",
     subjects=(subjects.CLAIMS,),
     retention="limits",
-    max_age_seconds=DEDUPLICATION_SECONDS,
+    max_age_seconds=DEDUPLICATION_SECONDS,  # longer where the bus remembers ids for longer
     description="Attempts about to be made; the duplicate check is the claim",
 )
 JOURNAL: Final = StreamSpec(

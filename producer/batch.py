@@ -5,7 +5,7 @@ may have been (`Progress.begun`); the next checkpoint, after its PubAcks, settle
 uncertain, and the run that takes over settles that one first, on the same boundaries:
 
 - As long as the server remembers message ids, publishing the chunk again is harmless: what was stored is answered `duplicate`.
-  That holds until `evidence.REMEMBERED_SECONDS` after `begun_at`, since no copy can have been stored before `begun_at`.
+  That holds until `remembered_seconds` of the bus after `begun_at`, since no copy can have been stored before `begun_at`.
 - After that senders may have sent those mails and the server forgotten them, and publishing again would send them twice. But
   the streams know (`evidence`): what lies in MAIL or has an event is left out, and the rest is published.
 
@@ -154,7 +154,7 @@ class BatchRun:
 
     def _is_young(self, moment: float) -> bool:
         """Whether the server remembers ids from then; a clock that was set back proves nothing."""
-        return 0 <= self._clock() - moment <= evidence.REMEMBERED_SECONDS
+        return 0 <= self._clock() - moment <= self._bus.timing.remembered_seconds
 
     def _advance(self, **changes: int | float) -> None:
         self._progress = msgspec.structs.replace(self._progress, **changes)

@@ -6,16 +6,11 @@ first MAIL and then EVENTS to their ends cannot miss one.
 
 from __future__ import annotations
 
-from typing import Final
-
 from events import facts, streams, subjects
 from events.bus import Bus
 from events.facts import BatchQueued
 from events.schemas import BatchJob
 from producer.progress import Progress
-
-REMEMBERED_SECONDS: Final = streams.DEDUPLICATION_SECONDS * 2 / 3
-"""What is younger than this by our clock is younger than the window by the server's, a minute of difference allowed."""
 
 
 async def already_queued(bus: Bus, campaign: str, mail_ids: frozenset[str], progress: Progress) -> set[str]:

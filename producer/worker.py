@@ -33,7 +33,6 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FETCH_SECONDS: Final = 1.0
-EXTEND_EVERY_SECONDS: Final = streams.ACK_WAIT_SECONDS / 3
 TRY_AGAIN_SECONDS: Final = 30.0
 """Until a batch that failed for a reason other than the bus is looked at again."""
 
@@ -163,7 +162,7 @@ class Worker:
     async def keep_what_is_held(self) -> None:
         """Runs until it is cancelled."""
         while True:
-            await asyncio.sleep(EXTEND_EVERY_SECONDS)
+            await asyncio.sleep(self._bus.timing.extend_after_seconds)
             try:
                 if self._held:
                     await self._consumer.extend(list(self._held.values()))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from events import streams, subjects
 from events.bus import Bus, Message, Record, Stored
@@ -25,9 +25,6 @@ from sender.journal import Entry, Journal, Question, message, read_at
 from sender.lanes import Held
 from sender.patience import Patience
 from sender.rounds import Rounds
-
-REMEMBERED_SECONDS: Final = streams.DEDUPLICATION_SECONDS * 2 / 3
-"""What is younger than this by our clock is younger than the window by the server's, a minute of difference allowed."""
 
 
 class Won(NamedTuple):
@@ -90,9 +87,23 @@ class Claims:
         )
         now = self._clock()
         return [
-            _judge(one, answer, originals.get(answer.sequence), claim.payload, now)
+            self._judge(one, answer, originals.get(answer.sequence), claim.payload, now)
             for one, answer, claim in zip(held, stored, claims, strict=True)
         ]
+
+    def _judge(
+        self, held: Held, answer: Stored, original: Record | None, payload: bytes, now: float
+    ) -> Claim | _Unproven:
+        remembered = self._bus.timing.remembered_seconds
+        unproven = _Unproven(answer.duplicate, payload[:6])
+        if not answer.duplicate:
+            first_time = held.delivery.deliveries == 1
+            return Won() if first_time or now - claimable_from(held.mail) < remembered else unproven
+        if original is None:
+            return unproven
+        if original.payload == payload:  # our own claim, whose answer was lost
+            return Won()
+        return Taken(None) if now - original.stored_at < remembered else unproven
 
     async def _prove(self, unproven: Sequence[tuple[Held, _Unproven]]) -> list[Claim]:
         campaign = unproven[0][0].lane.campaign.id
@@ -113,18 +124,6 @@ def _journal_entries(held: Sequence[Held], claim_round: bytes, events_seen: int)
         message(campaign, Entry(claim_round, events_seen, tuple(attempts)))
         for campaign, attempts in by_campaign.items()
     ]
-
-
-def _judge(held: Held, answer: Stored, original: Record | None, payload: bytes, now: float) -> Claim | _Unproven:
-    unproven = _Unproven(answer.duplicate, payload[:6])
-    if not answer.duplicate:
-        first_time = held.delivery.deliveries == 1
-        return Won() if first_time or now - claimable_from(held.mail) < REMEMBERED_SECONDS else unproven
-    if original is None:
-        return unproven
-    if original.payload == payload:  # our own claim, whose answer was lost
-        return Won()
-    return Taken(None) if now - original.stored_at < REMEMBERED_SECONDS else unproven
 
 
 def claimable_from(mail: Mail) -> float:

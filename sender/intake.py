@@ -19,16 +19,14 @@ from events.errors import BusError
 from events.schemas import Campaign
 from sender import admission, campaigns
 from sender.campaigns import Dictionaries
-from sender.lanes import HOLD_SECONDS, Held, Lane, Lanes
+from sender.lanes import Held, Lane, Lanes
 from sender.patience import Patience
 from sender.settings import SenderSettings
 
 _log = logging.getLogger(__name__)
 
-EXTEND_AFTER_SECONDS: Final = streams.ACK_WAIT_SECONDS / 3
-"""A hold that is older is extended; early enough to try twice more before it lapses."""
-
-_LOOK_EVERY_SECONDS: Final = 5.0
+_LOOKS: Final = 4
+"""So often holds are looked at in the time after which they are extended."""
 
 
 class Intake:
@@ -110,7 +108,7 @@ class Intake:
         pool = self._campaigns[campaign].pool
         name = streams.lane_name(campaign, pool, provider)
         consumer = await patience.insist(lambda: self._bus.consumer(streams.MAIL.name, name))
-        lane = Lane(self._campaigns[campaign], provider, consumer, decompressor)
+        lane = Lane(self._campaigns[campaign], provider, consumer, decompressor, self._bus.timing.hold_seconds)
         self.open.add(lane)
         self._lanes[pool].add(lane)
         while True:
@@ -148,7 +146,7 @@ class Intake:
     async def _keep_holds(self) -> None:
         patience = Patience("extend", self._settings.retry_pause_seconds)
         while True:
-            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+            await asyncio.sleep(self._bus.timing.extend_after_seconds / _LOOKS)
             try:
                 await self.extend_holds()
             except Exception as error:
@@ -158,9 +156,10 @@ class Intake:
 
     async def extend_holds(self) -> None:
         """Extend what has been held for a while. Raises `RetryLater`."""
+        extend_after = self._bus.timing.extend_after_seconds
         for lane in list(self.open):
             asked = self._clock()
-            aging = [held for held in lane.unsettled.values() if asked - held.since > EXTEND_AFTER_SECONDS]
+            aging = [held for held in lane.unsettled.values() if asked - held.since > extend_after]
             if aging:
                 await lane.consumer.extend([held.delivery for held in aging])
                 _renew(aging, asked, self._clock())
@@ -169,5 +168,5 @@ class Intake:
 def _renew(extended: list[Held], asked: float, confirmed: float) -> None:
     """An extension counts only if it was confirmed before the hold lapsed: otherwise somebody else may have the mail."""
     for held in extended:
-        if confirmed - held.since <= HOLD_SECONDS:
+        if confirmed - held.since <= held.lane.hold_seconds:
             held.since = max(held.since, asked)

@@ -24,8 +24,8 @@ from sender import admission
 
 _log = logging.getLogger(__name__)
 
-HOLD_SECONDS: Final = streams.ACK_WAIT_SECONDS - 5.0
-"""A hold older than this counts as lapsed: the rest is for clocks and for the way to the server."""
+HOLD_SECONDS: Final = streams.Timing().hold_seconds
+"""With the usual ack-wait."""
 
 
 class Held:
@@ -44,14 +44,22 @@ class Held:
 
     def lapsed(self, now: float) -> bool:
         """Whether the server may have given the mail to somebody else."""
-        return now - self.since > HOLD_SECONDS
+        return now - self.since > self.lane.hold_seconds
 
 
 class Lane:
     """One campaign's mails for one mailbox provider, as far as they are in this process."""
 
-    def __init__(self, campaign: Campaign, provider: str, consumer: Consumer, decompressor: Decompressor) -> None:
+    def __init__(
+        self,
+        campaign: Campaign,
+        provider: str,
+        consumer: Consumer,
+        decompressor: Decompressor,
+        hold_seconds: float = HOLD_SECONDS,
+    ) -> None:
         self.campaign = campaign
+        self.hold_seconds = hold_seconds
         self.provider = provider
         self.consumer = consumer
         self.decompressor = decompressor

@@ -17,7 +17,7 @@ from events.bus import Bus, Message, Stored
 from events.errors import BusError
 from events.facts import EmailAccepted, EmailInDoubt
 from sender import metering, outcomes
-from sender.claims import REMEMBERED_SECONDS, Claims
+from sender.claims import Claims
 from sender.journal import Journal, read_at
 from sender.lanes import Held, Lane
 from sender.outcomes import Record
@@ -123,7 +123,7 @@ class Recorder:
         began, before = self._clock(), self._claims.events_seen
 
         async def publish() -> list[Stored]:
-            forgotten = self._clock() - began >= REMEMBERED_SECONDS
+            forgotten = self._clock() - began >= self._bus.timing.remembered_seconds
             unstated = await self._unstated(records, before) if forgotten else records
             stored = await self._bus.publish(streams.EVENTS.name, [record.message for record in unstated])
             await self._contradict_doubts(unstated, stored)

@@ -58,3 +58,11 @@ def test_the_lanes_of_a_campaign_cover_every_provider_without_overlap():
 def test_claims_are_remembered_longer_than_a_mail_is_awaited():
     assert streams.DEDUPLICATION_SECONDS >= 3 * streams.ACK_WAIT_SECONDS
     assert streams.CLAIMS.max_age_seconds >= streams.DEDUPLICATION_SECONDS
+
+
+@pytest.mark.parametrize("ack_wait", [6.0, streams.ACK_WAIT_SECONDS, 600.0])
+def test_whatever_the_ack_wait_a_hold_is_extended_in_time_and_a_redelivered_mail_meets_its_claim(ack_wait):
+    timing = streams.Timing(ack_wait)
+    assert 3 * timing.extend_after_seconds <= timing.ack_wait_seconds
+    assert timing.extend_after_seconds * 2 < timing.hold_seconds < timing.ack_wait_seconds
+    assert timing.ack_wait_seconds * 2 <= timing.remembered_seconds < timing.deduplication_seconds

@@ -75,6 +75,10 @@ class Process:
         self.dead = False
         self._thawed = asyncio.Event()
 
+    @property
+    def frozen(self):
+        return self.stopped.is_set() and not self._thawed.is_set()
+
     def thaw(self):
         self._thawed.set()
 
@@ -100,7 +104,7 @@ class Process:
         await self._go_on()
 
     async def _go_on(self):
-        while self.dead or (self.stopped.is_set() and not self._thawed.is_set()):
+        while self.dead or self.frozen:
             await (asyncio.Event() if self.dead else self._thawed).wait()
 
 
@@ -247,6 +251,8 @@ class World:
 
     async def stop(self):
         for worker in self.workers:
+            if worker.process.frozen:
+                await self.kill(worker)
             if not worker.process.dead:
                 await worker.stop()
 
