@@ -61,7 +61,7 @@ async def test_an_acceptance_that_comes_after_a_stated_doubt_resolves_it(world):
     frozen.stopped.set()
     world.clock.advance(70)
     await world.start()
-    await world.until(world.facts)
+    await world.until_settled()
     frozen.thaw()
     world.relay.gate.set()
     await world.until(lambda: says(world, ["in_doubt", "accepted"]))
