@@ -181,6 +181,8 @@ async def answer(reader, writer, commands, *, forgets_after=None):
     while line := await reader.readline():
         command = line[:4].strip().upper()
         commands.append(command)
+        if command == b"QUIT":
+            return
         writer.write(replies.get(command, b"250 ok\r\n"))
         if command == forgets_after:
             reader._buffer.clear()
