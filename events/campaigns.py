@@ -3,6 +3,7 @@
     planning → running → finished
     planning, running ⇄ paused
     planning, running, paused → cancelled
+    finished → running, when mails that were given up are put back (`reopen`)
 
 The transitions are pure. `change` applies one to the bucket with optimistic locking, so that two people (or a person and
 the splitter) who act at once never overwrite each other: whoever comes second decides anew on what the first one wrote.
@@ -15,9 +16,10 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from events import schemas, streams, subjects
-from events.bus import Bus
+from events import facts, schemas, streams, subjects
+from events.bus import Bus, Message
 from events.errors import BusError, RevisionMismatch
+from events.facts import CampaignReopened
 from events.schemas import Campaign
 
 Transition: TypeAlias = Callable[[Campaign], Campaign]
@@ -96,6 +98,17 @@ def finish(campaign: Campaign, at: float) -> Campaign:
     return msgspec.structs.replace(campaign, status=status, finished_at=at, resume_to=None)
 
 
+def reopen(campaign: Campaign) -> Campaign:
+    """Mails were put back into its queue: it runs again where it had finished. Raises `WrongStatus` where it was cancelled.
+
+    `reopened` counts up in any case, so that whoever was about to finish the campaign notices.
+    """
+    if campaign.status == "cancelled":
+        raise WrongStatus("The campaign is cancelled for good: nothing of it is sent any more.")
+    status = "running" if campaign.status == "finished" else campaign.status
+    return msgspec.structs.replace(campaign, status=status, finished_at=None, reopened=campaign.reopened + 1)
+
+
 async def all_of(bus: Bus) -> list[Campaign]:
     """Every campaign the bus knows, the newest first."""
     entries = await (await bus.bucket(streams.CAMPAIGNS)).entries()
@@ -130,6 +143,16 @@ async def change(bus: Bus, campaign_id: str, transition: Transition) -> Campaign
         except RevisionMismatch:
             continue
         return after
+
+
+async def reopen_campaign(bus: Bus, campaign_id: str, now: float) -> Campaign:
+    """Let it run (again), state so, and make sure that its lanes exist. Harmless to repeat. Raises as `change`."""
+    campaign = await change(bus, campaign_id, reopen)
+    fact = CampaignReopened(campaign_id, now, campaign.reopened)
+    await bus.publish(streams.EVENTS.name, [Message(facts.subject_of(fact), facts.encode(fact), facts.id_of(fact))])
+    for lane in streams.lanes(campaign_id, campaign.pool):
+        await bus.create_consumer(lane)
+    return campaign
 
 
 async def pause_campaign(bus: Bus, campaign_id: str) -> Campaign:

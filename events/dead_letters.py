@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
 import msgspec
 
-from events import subjects
+from events import streams, subjects
+from events.bus import Bus
 from events.schemas import Mail
 
 
@@ -37,3 +41,21 @@ def subject_of(letter: DeadLetter) -> str:
 def id_of(letter: DeadLetter) -> str:
     """The `Nats-Msg-Id` that makes giving up the same try twice harmless."""
     return f"{letter.mail.mail_id}/{letter.mail.attempt}/dead"
+
+
+class Letter(NamedTuple):
+    """A dead letter and where it lies in the DLQ."""
+
+    sequence: int
+    letter: DeadLetter
+
+    @property
+    def attempt(self) -> tuple[str, int]:
+        """The try that was the last one; a crash may leave two letters about one try."""
+        return self.letter.mail.mail_id, self.letter.mail.attempt
+
+
+async def read(bus: Bus, filter_subject: str) -> AsyncIterator[Letter]:
+    """What lies in the DLQ, oldest first. Raises `RetryLater`."""
+    async for record in bus.read(streams.DLQ.name, filter_subject):
+        yield Letter(record.sequence, decode(record.payload))

@@ -42,6 +42,11 @@ def mail_waiting_of_campaign(campaign: str) -> str:
     return f"mail.retry.{campaign}.>"
 
 
+def mail_waiting_where(campaign: str = "*", provider: str = "*", failure_class: str = "*") -> str:
+    """A filter: waiting retries of a campaign, for a mailbox provider, of a class."""
+    return f"mail.retry.{campaign}.*.{provider}.{failure_class}.*"
+
+
 def journal(campaign: str) -> str:
     return f"journal.{campaign}"
 
@@ -56,6 +61,11 @@ def events_of_campaign(campaign: str) -> str:
 
 
 def dlq(campaign: str, provider: str, failure_class: str) -> str:
+    return f"dlq.{campaign}.{provider}.{failure_class}"
+
+
+def dlq_where(campaign: str = "*", provider: str = "*", failure_class: str = "*") -> str:
+    """A filter: what was given up of a campaign, for a mailbox provider, of a class."""
     return f"dlq.{campaign}.{provider}.{failure_class}"
 
 
