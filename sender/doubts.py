@@ -1,8 +1,9 @@
 """Mails whose attempt somebody claimed before: known, or honestly in doubt.
 
 `in_doubt` is published under the id that the attempt's outcome has. If the server calls it a duplicate, the outcome had been
-stated and only the acknowledgement was lost. Where the server has forgotten ids of that age, EVENTS is read instead. A resend
-under `at_least_once` is published after the fact, never before: first it must be certain that there is a doubt.
+stated and only the acknowledgement was lost. Where the server has forgotten ids of that age, EVENTS is read instead. The dead
+letter, or under `at_least_once` the next try, is published after the fact and never before: first it must be certain that there
+is a doubt. It is published before the acknowledgement, so that the mail is not lost.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ class Doubts:
         unknown = [case.record for case in cases if case.known is None]
         stored = await self._bus.publish(streams.EVENTS.name, [record.message for record in unknown])
         metering.count([record.fact for record, answer in zip(unknown, stored, strict=True) if not answer.duplicate])
-        again = [case.record for case in cases if isinstance(case.known, EmailInDoubt)]
-        again += await self._in_doubt(unknown, stored)
-        resends = [record.retry for record in again if record.retry is not None]
-        await self._bus.publish(streams.MAIL.name, resends)
+        doubtful = [case.record for case in cases if isinstance(case.known, EmailInDoubt)]
+        doubtful += await self._in_doubt(unknown, stored)
+        await self._bus.publish(streams.MAIL.name, [record.retry for record in doubtful if record.retry is not None])
+        await self._bus.publish(streams.DLQ.name, [record.dead for record in doubtful if record.dead is not None])
 
     async def _look_up(self, taken: Sequence[tuple[Held, Taken]], rules: Rules) -> list[_Case]:
         old = {one.mail.mail_id: claim.events_before for one, claim in taken if claim.events_before is not None}
@@ -64,9 +65,7 @@ class Doubts:
 
     async def _in_doubt(self, records: Sequence[Record], stored: Sequence[Stored]) -> list[Record]:
         """Those that EVENTS calls in doubt now, whether we said so or somebody before us."""
-        duplicates = {
-            answer.sequence for record, answer in zip(records, stored, strict=True) if _unsure(record, answer)
-        }
+        duplicates = {answer.sequence for answer in stored if answer.duplicate}
         said = await read_at(self._bus, streams.EVENTS.name, subjects.EVENTS, duplicates)
         return [
             record
@@ -74,7 +73,3 @@ class Doubts:
             if not answer.duplicate
             or (answer.sequence in said and isinstance(facts.decode(said[answer.sequence].payload), EmailInDoubt))
         ]
-
-
-def _unsure(record: Record, answer: Stored) -> bool:
-    return answer.duplicate and record.retry is not None

@@ -25,14 +25,18 @@ from sender.lanes import Held
 from sender.retry import Bounce, Decision, Done, Doubt, Expire, GiveUp, RetryAt
 
 IN_DOUBT: Final = "in_doubt"
-"""Stands in a mail's history, and in the subject of its waiting retry, where an earlier try may have been delivered."""
+"""Stands in a mail's history, in the subject of its waiting retry, and as the class of its dead letter, where a try may have
+been delivered."""
 
 REPLY_CHARACTERS: Final = 500
 """Of a reply's text this much is kept; some servers answer with pages."""
 
 
 class Record(NamedTuple):
-    """Everything one decision says. Published in this order: a death in between repeats work and never loses a mail."""
+    """Everything one decision says. Published in this order: a death in between repeats work and never loses a mail.
+
+    What is in doubt is kept in the DLQ, unless it is tried again anyway: somebody may find out what became of it.
+    """
 
     held: Held
     retry: Message | None
@@ -51,9 +55,11 @@ def to_record(decision: Decision, held: Held, now: float) -> Record:
             retry = retry_message(held, at, charged, _attempt(held.mail, now, failure_class, reply))
         case Doubt(reason, at, charged) if at is not None:
             retry = retry_message(held, at, charged, _attempt(held.mail, now, IN_DOUBT, Reply(0, "", reason)))
-        case GiveUp():
-            dead = _dead_message(decision, held, now)
-        case Done() | Bounce() | Expire() | Doubt():
+        case Doubt(reason):
+            dead = _dead_message(IN_DOUBT, IN_DOUBT, Reply(0, "", reason), held, now)
+        case GiveUp(failure_class, why, reply):
+            dead = _dead_message(failure_class, why, reply, held, now)
+        case Done() | Bounce() | Expire():
             pass
         case _:
             assert_never(decision)
@@ -104,16 +110,16 @@ def retry_message(held: Held, at: float, charged: int, attempt: Attempt) -> Mess
     )
 
 
-def _dead_message(given_up: GiveUp, held: Held, now: float) -> Message:
-    reply, lane = given_up.reply, held.lane
-    last = _attempt(held.mail, now, given_up.failure_class, reply)
+def _dead_message(failure_class: str, reason: str, reply: Reply, held: Held, now: float) -> Message:
+    lane = held.lane
+    last = _attempt(held.mail, now, failure_class, reply)
     letter = DeadLetter(
         campaign=lane.campaign.id,
         pool=lane.pool,
         provider=lane.provider,
         mail=msgspec.structs.replace(held.mail, history=(*held.mail.history, last)),
-        failure_class=given_up.failure_class,
-        reason=given_up.reason,
+        failure_class=failure_class,
+        reason=reason,
         code=reply.code,
         enhanced=reply.enhanced,
         reply=_text(reply),

@@ -108,7 +108,7 @@ class Process:
             await (asyncio.Event() if self.dead else self._thawed).wait()
 
 
-_COUNTED = {"publish", "ack", "release", "extend"}
+_COUNTED = {"publish", "ack", "release", "extend", "replace", "delete", "update", "create_consumer"}
 """What changes something outside; fetching and looking are too frequent to die at each."""
 
 
@@ -242,7 +242,6 @@ class World:
         worker.process.kill()
         mine = [worker.starting, *worker._slots, *worker._background, *chain(*worker._intake._feeding.values())]
         mine += [rounds._running for rounds in [worker._claims._rounds, *worker._journal._searches.values()]]
-        mine += [worker._recorder._acknowledging]
         mine = [task for task in mine if task is not None]
         for task in mine:
             task.cancel()

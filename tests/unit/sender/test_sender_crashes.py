@@ -12,7 +12,7 @@ import pytest
 from fakes import FakeClock
 from sender_world import Process, World, refused
 
-from events import facts, subjects
+from events import dead_letters, facts, subjects
 from events.facts import EmailInDoubt
 from sender import journal
 from sender.drivers.base import NotTried, Unknown
@@ -85,6 +85,7 @@ async def told(world):
 
 async def check(world, claimed):
     stories = await told(world)
+    kept = {letter.letter.mail.mail_id async for letter in dead_letters.read(world.bus, subjects.DLQ)}
     assert set(stories) == set(world.mails)
     for mail, attempts in stories.items():
         assert sorted(attempts) == list(range(1, max(attempts) + 1)), (mail, attempts)
@@ -95,6 +96,7 @@ async def check(world, claimed):
                 assert f"{mail}/{attempt}" in claimed, (mail, said)
         last = facts.type_of(attempts[max(attempts)][-1])
         assert last in FINAL, (mail, attempts)
+        assert last not in {"failed", "in_doubt"} or mail in kept, (mail, attempts)
         if world.relay.took[mail]:
             assert last in {"accepted", "in_doubt"}, (mail, attempts)
         else:
