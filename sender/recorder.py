@@ -14,95 +14,79 @@ from typing import Final
 
 from events import facts, streams, subjects
 from events.bus import Bus, Message, Stored
-from events.errors import BusError
 from events.facts import EmailAccepted, EmailInDoubt
 from sender import metering, outcomes
+from sender.acknowledger import Acknowledger
 from sender.claims import Claims
 from sender.journal import Journal, read_at
-from sender.lanes import Held, Lane
+from sender.lanes import Held
 from sender.outcomes import Record
 from sender.patience import Patience
 
 LINGER_SECONDS: Final = 0.005
-"""A flush waits this long for company: sessions do not wait for it, and a publish of many costs little more than one of few."""
-
-_ACK_TRIES: Final = 3
-"""A mail whose outcome is stated and that stays unacknowledged comes again, is found known, and is acknowledged then."""
+"""A flush waits this long for company: a publish of many costs little more than one of few."""
 
 
 class Recorder:
     def __init__(
-        self, bus: Bus, claims: Claims, journal: Journal, clock: Callable[[], float], patience: Patience, backlog: int
+        self,
+        bus: Bus,
+        claims: Claims,
+        journal: Journal,
+        clock: Callable[[], float],
+        patience: Patience,
+        acknowledger: Acknowledger,
     ) -> None:
         self._bus = bus
         self._claims = claims
         self._journal = journal
         self._clock = clock
         self._patience = patience
-        self._backlog = backlog
+        self._acknowledger = acknowledger
         self._records: list[Record] = []
-        self._stated: list[Held] = []
+        self._stated: asyncio.Future[None] | None = None
         self._unfinished = 0
         self._work = asyncio.Event()
         self._progress = asyncio.Event()
-        self._acknowledging: asyncio.Task[None] | None = None
 
-    def put(self, records: Sequence[Record]) -> None:
-        """Have these written down and their mails acknowledged."""
+    def put(self, records: Sequence[Record]) -> asyncio.Future[None]:
+        """Have these written down and then acknowledged. The future is done when they are written down, or let go."""
         self._records += records
         self._unfinished += len(records)
         self._work.set()
+        if self._stated is None:
+            self._stated = asyncio.get_running_loop().create_future()
+        return self._stated
 
-    def acknowledge(self, held: Sequence[Held]) -> None:
-        """Have these acknowledged; what there is to say about them was said."""
-        self._stated += held
-        self._unfinished += len(held)
-        self._work.set()
-
-    async def room(self) -> None:
-        """Returns as soon as fewer than `backlog` mails wait to be written down."""
-        await self._until_fewer_than(self._backlog)
-
-    async def drain(self) -> None:
-        """Returns when everything is written down and acknowledged."""
-        await self._until_fewer_than(1)
-
-    async def _until_fewer_than(self, limit: int) -> None:
+    async def room(self, limit: int) -> None:
+        """Returns as soon as fewer than `limit` mails wait to be written down."""
         while self._unfinished >= limit:
             self._progress.clear()
             await self._progress.wait()
 
     async def run(self) -> None:
         """Write down what is put, until cancelled."""
-        try:
-            while True:
-                await self._work.wait()
-                if len(self._records) < streams.ATOMIC_BATCH:
-                    await asyncio.sleep(LINGER_SECONDS)
-                self._work.clear()
-                records, self._records = self._records, []
-                stated, self._stated = self._stated, []
-                await self._flush(records, stated)
-        finally:
-            if self._acknowledging is not None:
-                self._acknowledging.cancel()
+        while True:
+            await self._work.wait()
+            if len(self._records) < streams.ATOMIC_BATCH:
+                await asyncio.sleep(LINGER_SECONDS)
+            self._work.clear()
+            records, self._records = self._records, []
+            stated, self._stated = self._stated, None
+            try:
+                self._acknowledger.put(await self._write_down(records))
+            except BaseException:
+                for record in records:  # let go of what may not be written down: it comes again
+                    record.held.lane.forget([record.held])
+                raise
+            finally:
+                self._unfinished -= len(records)
+                self._progress.set()
+                if stated is not None:
+                    stated.set_result(None)
 
-    async def _flush(self, records: Sequence[Record], stated: Sequence[Held]) -> None:
-        try:
-            kept = await self._write_down(records)
-        except BaseException:  # let go of what was not written down: it comes again
-            for held in [*(record.held for record in records), *stated]:
-                held.lane.forget([held])
-            self._finish(len(records) + len(stated))
-            raise
-        await self._acknowledge([*(record.held for record in kept), *stated], len(records) + len(stated))
-
-    def _finish(self, number: int) -> None:
-        self._unfinished -= number
-        self._progress.set()
-
-    async def _write_down(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Returns those that may be acknowledged."""
+    async def _write_down(self, records: Sequence[Record]) -> list[Held]:
+        """Returns the mails that may be acknowledged."""
         now = self._clock()
         kept = [record for record in records if not _must_be_left(record, now)]
         await self._store(streams.MAIL.name, [record.retry for record in kept if record.retry is not None])
@@ -112,7 +96,7 @@ class Recorder:
         for record in records:
             if _must_be_left(record, now):
                 record.held.lane.forget([record.held])
-        return kept
+        return [record.held for record in kept]
 
     async def _store(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
         if not messages:
@@ -154,31 +138,6 @@ class Recorder:
         ]
         if evidence:
             await self._bus.publish(streams.EVENTS.name, evidence)
-
-    async def _acknowledge(self, held: list[Held], finished: int) -> None:
-        """Acknowledge while the next flush is on its way, one flush behind at most."""
-        if self._acknowledging is not None:
-            await self._acknowledging
-        self._acknowledging = asyncio.create_task(self._acknowledge_now(held, finished))
-
-    async def _acknowledge_now(self, held: list[Held], finished: int) -> None:
-        by_lane: dict[Lane, list[Held]] = {}
-        for one in held:
-            by_lane.setdefault(one.lane, []).append(one)
-        try:
-            await asyncio.gather(*(self._acknowledge_lane(lane, held) for lane, held in by_lane.items()))
-        finally:
-            self._finish(finished)
-
-    async def _acknowledge_lane(self, lane: Lane, held: list[Held]) -> None:
-        for _ in range(_ACK_TRIES):
-            try:
-                await lane.consumer.ack([one.delivery for one in held])
-            except BusError as error:
-                await self._patience.wait(error)
-            else:
-                break
-        lane.forget(held)
 
 
 def _must_be_left(record: Record, now: float) -> bool:

@@ -28,13 +28,16 @@ from typing import Final, NamedTuple, TypeAlias, assert_never
 from events import streams
 from events.bus import Bus
 from events.compression import FrameRefused
-from sender import admission, outcomes, retry
+from sender import admission, retry
+from sender.acknowledger import Acknowledger
+from sender.budget import Budget
 from sender.claims import Claims, Taken, Won
 from sender.doubts import Doubts
 from sender.drivers.base import ConnectionFailed, Driver, NotTried, Outbound, Outcome, Pool, Reply
 from sender.intake import Intake
 from sender.journal import Journal
 from sender.lanes import Held, Lane, Lanes
+from sender.outcomes import to_record
 from sender.patience import Patience
 from sender.recorder import Recorder
 from sender.retry import GiveUp, Random, Rules
@@ -81,8 +84,20 @@ class _Line(NamedTuple):
 
     sessions: Pool
     lanes: Lanes
-    size: int
+    relay: Relay
+    budget: Budget
     connecting: Patience
+
+
+class _Turn:
+    """A session's work for a lane, and the mails that it has in its hands."""
+
+    def __init__(self, line: _Line, lane: Lane) -> None:
+        self.line = line
+        self.lane = lane
+        self.held: list[Held] = []
+        self.reserved = 0
+        """Taken from the budget and not yet tied to records."""
 
 
 class Worker:
@@ -100,7 +115,8 @@ class Worker:
             name: _Line(
                 connect(name, relay),
                 Lanes(relay.max_connections, settings.lane_share, clock),
-                relay.max_connections,
+                relay,
+                Budget(relay.max_connections * relay.pipeline_depth),
                 Patience(f"connect {name}", pause),
             )
             for name, relay in settings.pools.items()
@@ -108,8 +124,9 @@ class Worker:
         self._journal = Journal(bus)
         self._claims = Claims(bus, self._journal, clock, Patience("claim", pause))
         self._doubts = Doubts(bus, self._journal, clock, random)
+        self._acknowledger = Acknowledger(Patience("acknowledge", pause))
         self._recorder = Recorder(
-            bus, self._claims, self._journal, clock, Patience("record", pause), settings.record_backlog_mails
+            bus, self._claims, self._journal, clock, Patience("record", pause), self._acknowledger
         )
         self._intake = Intake(bus, settings, clock, {name: line.lanes for name, line in self._lines.items()})
         self._background: list[asyncio.Task[None]] = []
@@ -123,9 +140,14 @@ class Worker:
         self._claims.events_seen = state.last_sequence
         self._background = [
             asyncio.create_task(self._keep_going("record", self._recorder.run)),
+            asyncio.create_task(self._keep_going("acknowledge", self._acknowledger.run)),
             asyncio.create_task(self._keep_going("watch", self._intake.run)),
         ]
-        self._slots = [asyncio.create_task(self._slot(line)) for line in self._lines.values() for _ in range(line.size)]
+        self._slots = [
+            asyncio.create_task(self._slot(line))
+            for line in self._lines.values()
+            for _ in range(line.relay.max_connections)
+        ]
 
     async def stop(self) -> None:
         """Take nothing more, finish what is claimed, give back the rest. Takes `stop_seconds` at most."""
@@ -136,7 +158,8 @@ class Worker:
                 await self._intake.stop_fetching()
                 if self._slots:
                     await asyncio.wait(self._slots)
-                await self._recorder.drain()
+                await self._recorder.room(1)
+                await self._acknowledger.drain()
         await _cancel([*self._slots, *self._background])
         await self._claims.close()
         await self._journal.close()
@@ -159,7 +182,7 @@ class Worker:
         patience = Patience("send", self._settings.retry_pause_seconds)
         while (lane := await line.lanes.next()) is not None:
             try:
-                await self._recorder.room()
+                await self._recorder.room(self._settings.record_backlog_mails)
                 await self._turn(line, lane)
                 patience.succeeded()
             except ConnectionFailed as error:
@@ -177,9 +200,9 @@ class Worker:
             case admission.Expire():
                 unsent = await self._withdraw(lane)
                 now = self._clock()
-                self._recorder.put([outcomes.to_record(retry.Expire(), held, now) for held in unsent])
+                self._recorder.put([to_record(retry.Expire(), held, now) for held in unsent])
             case admission.Drop():
-                self._recorder.acknowledge(await self._withdraw(lane))
+                self._acknowledger.put(await self._withdraw(lane))
             case admission.Hold():
                 return
             case unexpected:
@@ -197,15 +220,25 @@ class Worker:
         return [one for one in held if one.attempt_id not in doubtful]
 
     async def _send(self, line: _Line, lane: Lane) -> None:
-        held: list[Held] = []
-        with _letting_go(lane, held):
-            async with line.sessions.lease() as driver:
-                line.connecting.succeeded()
-                held += self._take(lane, driver.room)
-                won, taken = await self._claim(self._open(held))
-                left = await self._deliver(driver, lane, won)
-            await self._deliver_again(line, lane, left)
+        turn = _Turn(line, lane)
+        with _letting_go(lane, turn.held):
+            await self._reserve(turn)
+            try:
+                async with line.sessions.lease() as driver:
+                    line.connecting.succeeded()
+                    turn.held += self._take(lane, min(driver.room, turn.reserved))
+                    won, taken = await self._claim(self._open(turn.held))
+                    left = await self._deliver(driver, turn, won)
+                await self._deliver_again(turn, left)
+            finally:
+                line.budget.give(turn.reserved)
             await self._state_doubts(lane, taken)
+
+    async def _reserve(self, turn: _Turn) -> None:
+        """Wait until so few claimed mails are unstated that a session may claim as many as it takes."""
+        depth = turn.line.relay.pipeline_depth
+        await turn.line.budget.take(depth)
+        turn.reserved = depth
 
     def _take(self, lane: Lane, limit: int) -> list[Held]:
         """The campaign may have changed while a session was being made."""
@@ -220,7 +253,7 @@ class Worker:
                 opened.append(_Try(one, _to_outbound(one)))
             except FrameRefused as error:
                 given_up = GiveUp("unreadable", "unreadable", Reply(0, "", str(error)))
-                self._recorder.put([outcomes.to_record(given_up, one, self._clock())])
+                self._recorder.put([to_record(given_up, one, self._clock())])
         return opened
 
     async def _claim(self, opened: Sequence[_Try]) -> tuple[list[_Try], list[tuple[Held, Taken]]]:
@@ -231,51 +264,49 @@ class Worker:
         taken = [(one.held, claim) for one, claim in zip(opened, claims, strict=True) if isinstance(claim, Taken)]
         return won, taken
 
-    async def _deliver(self, driver: Driver, lane: Lane, tries: Sequence[_Try]) -> list[_Try]:
+    async def _deliver(self, driver: Driver, turn: _Turn, tries: Sequence[_Try]) -> list[_Try]:
         """Deliver, and have the outcomes recorded; returns those that the session certainly did not take.
 
         A mail whose hold has lapsed is let go: somebody else may have been given it, and will find its claim.
         """
         now = self._clock()
         good = [one for one in tries if not one.held.lapsed(now)]
-        lane.forget(one.held for one in tries if one.held.lapsed(now))
+        turn.lane.forget(one.held for one in tries if one.held.lapsed(now))
         if not good:
             return []
-        answers = await driver.deliver([one.outbound for one in good])
-        left = [one for one, outcome in zip(good, answers, strict=True) if isinstance(outcome, NotTried)]
-        self._record(
-            lane,
-            [(one.held, out) for one, out in zip(good, answers, strict=True) if not isinstance(out, NotTried)],
-        )
-        return left
+        outcomes = await driver.deliver([one.outbound for one in good])
+        results = list(zip(good, outcomes, strict=True))
+        self._record(turn, [(one.held, outcome) for one, outcome in results if not isinstance(outcome, NotTried)])
+        return [one for one, outcome in results if isinstance(outcome, NotTried)]
 
-    async def _deliver_again(self, line: _Line, lane: Lane, left: list[_Try]) -> None:
+    async def _deliver_again(self, turn: _Turn, left: list[_Try]) -> None:
         reason = "no session took the mail"
         for _ in range(_SESSIONS_PER_ATTEMPT - 1):
             if not left:
                 return
             try:
-                async with line.sessions.lease() as driver:
+                async with turn.line.sessions.lease() as driver:
                     room = driver.room
-                    left = [*await self._deliver(driver, lane, left[:room]), *left[room:]]
+                    left = [*await self._deliver(driver, turn, left[:room]), *left[room:]]
             except ConnectionFailed as error:
                 reason = str(error)
                 break
-        self._record(lane, [(one.held, NotTried(reason)) for one in left])
+        self._record(turn, [(one.held, NotTried(reason)) for one in left])
 
-    def _record(self, lane: Lane, results: Sequence[tuple[Held, Outcome]]) -> None:
-        now, rules = self._clock(), self._rules(lane)
-        self._recorder.put(
-            [
-                outcomes.to_record(retry.decide(outcome, held.mail, rules, now, self._random), held, now)
-                for held, outcome in results
-            ]
+    def _record(self, turn: _Turn, results: Sequence[tuple[Held, Outcome]]) -> None:
+        if not results:
+            return
+        now, rules, random = self._clock(), self._rules(turn.lane), self._random
+        stated = self._recorder.put(
+            [to_record(retry.decide(outcome, held.mail, rules, now, random), held, now) for held, outcome in results]
         )
+        turn.reserved -= len(results)
+        stated.add_done_callback(lambda _: turn.line.budget.give(len(results)))
 
     async def _state_doubts(self, lane: Lane, taken: Sequence[tuple[Held, Taken]]) -> None:
         if taken:
             await self._doubts.state(taken, self._rules(lane))
-            self._recorder.acknowledge([held for held, _ in taken])
+            self._acknowledger.put([held for held, _ in taken])
 
     def _rules(self, lane: Lane) -> Rules:
         return Rules(self._settings.retry, lane.campaign.policy, lane.campaign.deadline)

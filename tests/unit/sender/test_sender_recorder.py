@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from sender_world import SETTINGS, Process, World, refused
+from sender_world import Process, World, refused
 
 from events import facts, ids
 from events.errors import BusUnavailable
@@ -91,15 +91,21 @@ async def test_facts_are_stated_once_though_the_server_forgot_a_publish_that_was
     assert len(await world.facts()) == 2
 
 
-async def test_outcomes_that_wait_for_nats_hold_back_the_sessions(world):
+async def test_sessions_claim_no_more_while_as_many_mails_as_they_can_carry_are_unstated(world):
+    await world.queue(*[f"mail{n:02}" for n in range(40)])
+    publish = world.bus.publish
+
+    async def hold_back_facts(stream, messages):
+        if stream == "EVENTS":
+            await asyncio.Event().wait()
+        return await publish(stream, messages)
+
+    world.bus.publish = hold_back_facts
     worker = await world.start()
-    await world.until(worker.starting.done)
-    worker._recorder._unfinished = SETTINGS.record_backlog_mails
-    waiting = asyncio.create_task(worker._recorder.room())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    worker._recorder._finish(SETTINGS.record_backlog_mails)
-    await waiting
+    await world.until(lambda: worker._lines["main"].budget.free < 3)
+    await asyncio.sleep(0.02)
+    assert world.relay.took.total() <= 2 * 3
+    assert (await world.bus.stream_state("CLAIMS")).messages == world.relay.took.total()
 
 
 async def test_a_failure_nobody_foresaw_lets_the_mails_go_and_recording_goes_on(world):
