@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from events import facts, streams, subjects
+from events import facts, stories, streams, subjects
 from events.bus import Bus, Stored
-from events.facts import EmailInDoubt, MailFact
+from events.facts import EmailInDoubt, EmailRequeued, MailFact
+from events.schemas import Mail
 from sender import metering, outcomes, retry
 from sender.claims import Taken
-from sender.journal import Journal, read_at
+from sender.journal import read_at
 from sender.lanes import Held
 from sender.outcomes import Record
 from sender.retry import Random, Rules
@@ -31,9 +32,8 @@ class _Case(NamedTuple):
 
 
 class Doubts:
-    def __init__(self, bus: Bus, journal: Journal, clock: Callable[[], float], random: Random) -> None:
+    def __init__(self, bus: Bus, clock: Callable[[], float], random: Random) -> None:
         self._bus = bus
-        self._journal = journal
         self._clock = clock
         self._random = random
 
@@ -46,19 +46,20 @@ class Doubts:
         unknown = [case.record for case in cases if case.known is None]
         stored = await self._bus.publish(streams.EVENTS.name, [record.message for record in unknown])
         metering.count([record.fact for record, answer in zip(unknown, stored, strict=True) if not answer.duplicate])
-        doubtful = [case.record for case in cases if isinstance(case.known, EmailInDoubt)]
+        doubtful = [case.record for case in cases if _same_doubt(case)]
         doubtful += await self._in_doubt(unknown, stored)
         await self._bus.publish(streams.MAIL.name, [record.retry for record in doubtful if record.retry is not None])
         await self._bus.publish(streams.DLQ.name, [record.dead for record in doubtful if record.dead is not None])
 
     async def _look_up(self, taken: Sequence[tuple[Held, Taken]], rules: Rules) -> list[_Case]:
         old = {one.mail.mail_id: claim.events_before for one, claim in taken if claim.events_before is not None}
-        found = await self._journal.last_facts(taken[0][0].lane.campaign.id, old) if old else {}
+        campaign, start = taken[0][0].lane.campaign.id, min(old.values(), default=0) + 1
+        found = await stories.standing(self._bus, campaign, old, from_sequence=start) if old else {}
         now = self._clock()
         return [
             _Case(
                 outcomes.to_record(retry.doubt(_REASON, one.mail, rules, now, self._random), one, now),
-                found.get(one.mail.mail_id, None),
+                _known(one.mail, found.get(one.mail.mail_id)),
             )
             for one, _ in taken
         ]
@@ -73,3 +74,15 @@ class Doubts:
             if not answer.duplicate
             or (answer.sequence in said and isinstance(facts.decode(said[answer.sequence].payload), EmailInDoubt))
         ]
+
+
+def _known(mail: Mail, standing: MailFact | None) -> MailFact | None:
+    """The fact, if it settles the attempt: its outcome, or anything about a later one. Having been put back is no outcome."""
+    if standing is None or standing.attempt < mail.attempt:
+        return None
+    return None if standing.attempt == mail.attempt and isinstance(standing, EmailRequeued) else standing
+
+
+def _same_doubt(case: _Case) -> bool:
+    known = case.known
+    return isinstance(known, EmailInDoubt) and known.attempt == case.record.held.mail.attempt

@@ -1,20 +1,19 @@
-"""What can be known of an attempt after the server forgot its ids: who claimed it, and how it ended.
+"""Which attempts were ever claimed: evidence for when the server has forgotten their ids.
 
-The server remembers message ids for `streams.DEDUPLICATION_SECONDS`. Within that time a duplicate answers both questions at
-no cost. After it, the journal tells which attempts were ever claimed, and EVENTS whether they have an outcome. Reading them
-takes a second or so per million mails of the campaign, and is needed only for mails that outlived a dead worker by minutes.
+The server remembers message ids for a few minutes (`streams.Timing`); until then a duplicate answers the question at no cost.
+After it the journal does, and says where in EVENTS the outcome must lie if there is one. Reading it takes a second or so per
+million mails of the campaign, and is needed only for mails that outlived a dead worker by minutes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
-from events import facts, streams, subjects
+from events import streams, subjects
 from events.bus import Bus, Message, Record
-from events.facts import MAIL_FACTS, MailFact
 from sender.rounds import Rounds
 
 
@@ -69,19 +68,6 @@ class Journal:
             next((claim.events_before for claim in claims.get(attempt, ()) if claim.round != own), None)
             for attempt, own in questions
         ]
-
-    async def last_facts(self, campaign: str, mails: Mapping[str, int]) -> dict[str, MailFact]:
-        """What EVENTS says last of each of these mails behind the sequence given with it. Raises `RetryLater`."""
-        found: dict[str, MailFact] = {}
-        start = min(mails.values(), default=0) + 1
-        events = self._bus.read(streams.EVENTS.name, subjects.events_of_campaign(campaign), from_sequence=start)
-        async for record in events:
-            mail = record.id.partition("/")[0]
-            if record.sequence > mails.get(mail, record.sequence):
-                fact = facts.decode(record.payload)
-                if isinstance(fact, MAIL_FACTS):
-                    found[mail] = fact
-        return found
 
     async def close(self) -> None:
         for search in self._searches.values():

@@ -123,7 +123,7 @@ class Worker:
         }
         self._journal = Journal(bus)
         self._claims = Claims(bus, self._journal, clock, Patience("claim", pause))
-        self._doubts = Doubts(bus, self._journal, clock, random)
+        self._doubts = Doubts(bus, clock, random)
         self._acknowledger = Acknowledger(Patience("acknowledge", pause))
         self._recorder = Recorder(
             bus, self._claims, self._journal, clock, Patience("record", pause), self._acknowledger
