@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 
-from events import streams
+from events import advisories, streams, subjects
 from events.bus import Consumer, ConsumerState, Delivery, Entry, Message, Record, Stored, StreamState
 from events.errors import BusUnavailable, RevisionMismatch, StreamMissing
 from events.memory_stream import MemoryConsumerState, MemoryStream
@@ -162,11 +162,20 @@ class MemoryConsumer:
     async def fetch(self, limit: int, max_wait_seconds: float) -> list[Delivery]:
         deadline = time.monotonic() + max_wait_seconds
         while True:
-            taken = (await self._state()).take(limit, self._bus.clock())
+            state = await self._state()
+            taken = state.take(limit, self._bus.clock())
+            await self._tell_of_exhausted(state)
             remaining = deadline - time.monotonic()
             if taken or remaining <= 0:
                 return taken
             await self._bus.wait_for_change(min(remaining, _CLOCK_CHECK_SECONDS))
+
+    async def _tell_of_exhausted(self, state: MemoryConsumerState) -> None:
+        exhausted, state.exhausted = state.exhausted, []
+        if self._stream == streams.MAIL.name and exhausted:
+            subject = subjects.max_deliveries(self._stream, self._name)
+            told = [Message(subject, advisories.encode(advisory)) for advisory in exhausted]
+            await self._bus.publish(streams.ADVISORIES.name, told)
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         state = await self._state()

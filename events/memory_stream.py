@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from functools import lru_cache
 
+from events.advisories import MaxDeliveries
 from events.bus import ConsumerState, Delivery, Message, Record, Stored, StreamState
 from events.streams import ACK_WAIT_SECONDS, DEDUPLICATION_SECONDS, ConsumerSpec, StreamSpec
 
@@ -153,6 +154,8 @@ class MemoryConsumerState:
         self._fresh: deque[int] = deque()
         self._deadlines: dict[int, float] = {}
         self._deliveries: dict[int, int] = {}
+        self.exhausted: list[MaxDeliveries] = []
+        """What was delivered as often as is allowed, until the bus has told of it."""
 
     @property
     def ack_wait_seconds(self) -> float:
@@ -178,9 +181,12 @@ class MemoryConsumerState:
         return [sequence for sequence in due if not self._given_up(sequence)]
 
     def _given_up(self, sequence: int) -> bool:
-        exhausted = 0 < self.spec.max_deliveries <= self._deliveries[sequence]
+        deliveries = self._deliveries[sequence]
+        exhausted = 0 < self.spec.max_deliveries <= deliveries
         if exhausted or sequence not in self._stream.messages:
             del self._deadlines[sequence]
+            if sequence in self._stream.messages:
+                self.exhausted.append(MaxDeliveries(self.spec.stream, self.spec.name, sequence, deliveries))
             return True
         return False
 

@@ -120,7 +120,13 @@ DLQ: Final = StreamSpec(
     max_age_seconds=30 * _DAY,
     description="Mails that were given up, with their history",
 )
-STREAMS: Final = (BATCHES, MAIL, CLAIMS, JOURNAL, EVENTS, DLQ)
+ADVISORIES: Final = StreamSpec(
+    name="ADVISORIES",
+    subjects=(subjects.MAX_DELIVERIES,),
+    retention="workqueue",
+    description="Mails that were delivered as often as is allowed, until a sender has moved them to the DLQ",
+)
+STREAMS: Final = (BATCHES, MAIL, CLAIMS, JOURNAL, EVENTS, DLQ, ADVISORIES)
 
 CAMPAIGNS: Final = "campaigns"
 PROGRESS: Final = "progress"
@@ -143,6 +149,12 @@ INGESTER: Final = ConsumerSpec(
     filter_subject=subjects.EVENTS,
     max_ack_pending=500_000,
 )
+POISON: Final = ConsumerSpec(
+    stream="ADVISORIES",
+    name="poison",
+    filter_subject=subjects.MAX_DELIVERIES,
+    max_ack_pending=100,
+)
 WAITING: Final = ConsumerSpec(
     stream="MAIL",
     name="waiting",
@@ -151,7 +163,7 @@ WAITING: Final = ConsumerSpec(
 """Counts the retries that wait for their time, and is never fetched from: its `ConsumerState.waiting` costs the server the
 same whatever the number, and follows what is scheduled, fires and is purged. `count_by_subject` would list every one."""
 
-CONSUMERS: Final = (PRODUCER, INGESTER, WAITING)
+CONSUMERS: Final = (PRODUCER, INGESTER, POISON, WAITING)
 """The consumers that exist as long as the streams do; those of the lanes come and go with their campaigns."""
 
 

@@ -7,6 +7,7 @@ claims                                                an attempt about to be mad
 journal.<campaign>                                    attempts that were claimed, many to a message
 events.<type>.<campaign>                              a fact
 dlq.<campaign>.<provider>.<class>                     a mail that was given up
+$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.MAIL.…     JetStream itself: a mail was delivered as often as is allowed
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ CLAIMS = "claims"
 JOURNAL = "journal.>"
 EVENTS = "events.>"
 DLQ = "dlq.>"
+MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.MAIL.>"
 
 
 def batches(campaign: str) -> str:
@@ -58,6 +60,10 @@ def event(kind: str, campaign: str) -> str:
 def events_of_campaign(campaign: str) -> str:
     """A filter: every event of a campaign."""
     return f"events.*.{campaign}"
+
+
+def max_deliveries(stream: str, consumer: str) -> str:
+    return f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{consumer}"
 
 
 def dlq(campaign: str, provider: str, failure_class: str) -> str:

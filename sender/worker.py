@@ -39,6 +39,7 @@ from sender.journal import Journal
 from sender.lanes import Held, Lane, Lanes
 from sender.outcomes import to_record
 from sender.patience import Patience
+from sender.poison import Poison
 from sender.recorder import Recorder
 from sender.retry import GiveUp, Random, Rules
 from sender.settings import Relay, SenderSettings
@@ -128,6 +129,7 @@ class Worker:
         self._recorder = Recorder(
             bus, self._claims, self._journal, clock, Patience("record", pause), self._acknowledger
         )
+        self._poison = Poison(bus, self._claims, self._doubts, clock)
         self._intake = Intake(bus, settings, clock, {name: line.lanes for name, line in self._lines.items()})
         self._background: list[asyncio.Task[None]] = []
         self._slots: list[asyncio.Task[None]] = []
@@ -142,6 +144,7 @@ class Worker:
             asyncio.create_task(self._keep_going("record", self._recorder.run)),
             asyncio.create_task(self._keep_going("acknowledge", self._acknowledger.run)),
             asyncio.create_task(self._keep_going("watch", self._intake.run)),
+            asyncio.create_task(self._keep_going("poison", self._poison.run)),
         ]
         self._slots = [
             asyncio.create_task(self._slot(line))
@@ -161,6 +164,7 @@ class Worker:
                 await self._recorder.room(1)
                 await self._acknowledger.drain()
         await _cancel([*self._slots, *self._background])
+        await self._poison.close()
         await self._claims.close()
         await self._journal.close()
         await self._intake.close()

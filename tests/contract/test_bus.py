@@ -6,7 +6,8 @@ from contextlib import aclosing
 
 import pytest
 
-from events import streams, subjects
+from events import advisories, streams, subjects
+from events.advisories import MaxDeliveries
 from events.bus import Entry, Message, Stored
 from events.errors import RevisionMismatch, StreamMissing
 from events.memory_bus import MemoryBus
@@ -208,6 +209,20 @@ class TestConsuming:
         assert [d.deliveries for d in await fetch_all(lane, 2)] == [1, 2]
         assert await lane.fetch(1, 3 * SHORT_ACK_WAIT_SECONDS) == []
         assert (await bus.stream_state("MAIL")).messages == 1
+
+    async def test_a_message_that_was_delivered_as_often_as_allowed_is_told_of_once(self, bus):
+        lane = await open_lane(bus, max_deliveries=2)
+        await bus.publish("MAIL", mails(2))
+        (_, mail) = await fetch_all(lane, 2)
+        await lane.ack([mail])
+        await fetch_all(lane, 1)
+        advisories_to = await bus.consumer("ADVISORIES", "poison")
+        telling = asyncio.create_task(fetch_all(advisories_to, 1))
+        assert await lane.fetch(1, 1) == []
+        (told,) = await telling
+        assert advisories.decode(told.payload) == MaxDeliveries("MAIL", "lane", 1, 2)
+        await advisories_to.ack([told])
+        assert (await bus.stream_state("ADVISORIES")).messages == 0
 
     async def test_no_more_than_the_allowed_number_is_in_flight(self, bus):
         lane = await open_lane(bus, max_ack_pending=3, ack_wait_seconds=60)
