@@ -134,12 +134,14 @@ class Closing:
             _log.error("campaign %s has nothing in any queue and does not balance: %s", campaign.id, ledger)
 
     async def _close(self, campaign: Campaign, close: Close) -> None:
-        """State it first: whoever sees the status finds the fact."""
+        """State it first: whoever sees the status finds the fact. A campaign that was reopened since it was counted goes on."""
         now = self._clock()
-        fact = facts.CampaignClosed(campaign.id, now, close.status, close.cancelled)
+        fact = facts.CampaignClosed(campaign.id, now, close.status, close.cancelled, campaign.reopened)
         message = Message(facts.subject_of(fact), facts.encode(fact), facts.id_of(fact))
         await self._bus.publish(streams.EVENTS.name, [message])
-        closed = await campaigns.change(self._bus, campaign.id, lambda newest: campaigns.finish(newest, now))
+        closed = await campaigns.change(self._bus, campaign.id, lambda newest: _finished(newest, campaign, now))
+        if closed.finished_at is None:
+            return
         await self._clear(closed)
         self._quiet.pop(campaign.id, None)
         self._counted_at.pop(campaign.id, None)
@@ -149,6 +151,8 @@ class Closing:
         for campaign in await campaigns.all_of(self._bus):
             if campaign.finished_at is not None and self._clock() - campaign.finished_at < _CLEARED_AGAIN_SECONDS:
                 await self._clear(campaign)
+            elif campaign.reopened and campaign.finished_at is None:
+                await self._restore_lanes(campaign)
 
     async def _clear(self, campaign: Campaign) -> None:
         """Delete the campaign's consumers and the recipients of its batches."""
@@ -158,6 +162,18 @@ class Closing:
         last = max(await self._reports.batches_planned(campaign.id), campaign.batches or 0)
         for number in range(1, last + 1):
             await blobs.delete(f"{campaign.id}/batch/{number}")
+        newest = await campaigns.get(self._bus, campaign.id)
+        if newest.finished_at is None:  # reopened while its lanes were being deleted
+            await self._restore_lanes(newest)
+
+    async def _restore_lanes(self, campaign: Campaign) -> None:
+        for lane in streams.lanes(campaign.id, campaign.pool):
+            await self._bus.create_consumer(lane)
+
+
+def _finished(newest: Campaign, counted: Campaign, now: float) -> Campaign:
+    """The transition that closes a campaign as it was counted."""
+    return campaigns.finish(newest, now) if newest.reopened == counted.reopened else newest
 
 
 def _is_promising(campaign: Campaign, ledger: Ledger, measured: Queues, is_quiet: bool) -> bool:

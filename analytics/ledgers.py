@@ -2,8 +2,9 @@
 
 An attempt has one outcome and attempts count up, so sums nearly give the ledger: final outcomes count as they are, and
 what is retrying is what was deferred at its first attempt less what reached a final outcome at a later one. Sums err only
-where a mail has a final outcome and then another: an `in_doubt` or a `failed` that was tried again. Those mails are
-*contested*; their contribution to the sums is taken out and their states, found mail by mail, put in.
+where a mail has a final outcome and then another: an `in_doubt` or a `failed` that was tried again, put back to be tried again,
+or resolved. Those mails are *contested*; their contribution to the sums is taken out and their states, found mail by mail, put
+in.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Plan(msgspec.Struct, frozen=True):
     cancelled: int = 0
     """As stated when the campaign was closed."""
     closed: bool = False
+    """And not reopened since."""
 
 
 def plan_of(campaign: str, rows: Sequence[Sequence[Any]]) -> Plan:
@@ -47,7 +49,7 @@ def from_states(plan: Plan, states: Mapping[str, int]) -> Ledger:
     """From the number of mails in each state, a state being the type of the outcome that stands."""
     final = {kind: states.get(kind, 0) for kind in FINAL}
     settled = sum(final.values()) + plan.cancelled
-    retrying = 0 if plan.closed else states.get("deferred", 0)
+    retrying = 0 if plan.closed else states.get("deferred", 0) + states.get("requeued", 0)
     return Ledger(
         planned=plan.planned,
         cancelled=plan.cancelled,

@@ -31,16 +31,15 @@ class Queues(msgspec.Struct, frozen=True, kw_only=True):
 
 async def measure(bus: Bus) -> Queues:
     """Costs the server little, however much lies in the queues. Raises `RetryLater`."""
-    due = due_by_lane(await bus.count_by_subject(streams.MAIL.name, subjects.MAIL_DUE))
-    mails = await bus.stream_state(streams.MAIL.name)
+    due = await bus.count_by_subject(streams.MAIL.name, subjects.MAIL_DUE)
+    retries = await bus.consumer_state(streams.WAITING.stream, streams.WAITING.name)
     given_up = await bus.stream_state(streams.DLQ.name)
     batches = await bus.count_by_subject(streams.BATCHES.name, subjects.BATCHES)
     events = await bus.stream_state(streams.EVENTS.name)
     ingester = await bus.consumer_state(streams.INGESTER.stream, streams.INGESTER.name)
     return Queues(
-        due=due,
-        # Not counted one by one: every waiting retry has a subject of its own. A mail may move between the two answers.
-        waiting=max(0, mails.messages - sum(due.values())),
+        due=due_by_lane(due),
+        waiting=retries.waiting if retries else 0,
         batches={subject.rpartition(".")[2]: count for subject, count in batches.items()},
         given_up=given_up.messages,
         ingest_lag=ingester.waiting + ingester.in_flight if ingester else 0,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,12 @@ LATENCY_STEP_SECONDS: Final = 10
 
 EXACT_LEDGER_SECONDS: Final = 10
 """How long an exact ledger is shown where rollups cannot give one: counting every mail each second would cost too much."""
+
+EVENT_WINDOWS: Final = (4, 400)
+"""How far back events are looked for before the whole table is, as multiples of how many are wanted."""
+
+CLOSED_LEDGER_SECONDS: Final = 60
+"""How long the ledger of a closed campaign is shown in the overview without asking again: late evidence is rare."""
 
 
 class CampaignSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +160,12 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     """For following: the largest sequence seen so far."""
 
 
+class _Closed(NamedTuple):
+    asked_at: float
+    closed_at: float
+    ledger: Ledger
+
+
 class Reports:
     """One per user of the store: calls of one `Store` wait for each other."""
 
@@ -161,14 +173,29 @@ class Reports:
         self._store = store
         self._clock = clock
         self._exact: dict[str, tuple[float, Ledger]] = {}
+        self._closed: dict[str, _Closed] = {}
 
     async def overview(self) -> list[CampaignSummary]:
         """Every campaign that has facts, the newest first."""
         now = self._clock()
         rows = await self._store.query("campaigns")
         rates = dict(await self._store.query("recent_outcomes", since=int(now) - RATE_WINDOW_SECONDS, until=int(now)))
-        counts = await self._ledgers([str(row[0]) for row in rows])
-        return [_summary(row, counts[row[0]], rates.get(row[0], 0)) for row in rows]
+        ledgers_now = await self._overview_ledgers(rows)
+        return [_summary(row, ledgers_now[row[0]], rates.get(row[0], 0)) for row in rows]
+
+    async def _overview_ledgers(self, rows: Sequence[Sequence[Any]]) -> dict[str, Ledger]:
+        """Closed campaigns only grow in number: asking about all of them every second would cost ever more."""
+        now = self._clock()
+        closed_at = {row[0]: row[5] for row in rows}
+        known = {
+            name: entry
+            for name, entry in self._closed.items()
+            if entry.closed_at == closed_at.get(name) and now - entry.asked_at < CLOSED_LEDGER_SECONDS
+        }
+        fresh = await self._ledgers([name for name in closed_at if name not in known])
+        closed = {name: _Closed(now, closed_at[name], ledger) for name, ledger in fresh.items() if closed_at[name]}
+        self._closed = known | closed
+        return fresh | {name: entry.ledger for name, entry in known.items()}
 
     async def ledger(self, campaign: str) -> Ledger:
         """From rollups: cheap enough to ask every second.
@@ -242,8 +269,21 @@ class Reports:
 
     async def events(self, wanted: EventFilter, limit: int = 100) -> list[EventRow]:
         """The newest `limit` mail events that match, the newest first (by their place in the stream)."""
-        rows = await self._store.query("events", limit=limit, **_parameters(wanted))
+        rows: list[tuple[Any, ...]] = []
+        for after in await self._windows(wanted, limit):
+            rows = await self._store.query("events", **_parameters(wanted), after=after, limit=limit)
+            if len(rows) == limit:
+                break
         return [_event(row) for row in rows]
+
+    async def _windows(self, wanted: EventFilter, limit: int) -> list[int]:
+        """Sequences to look behind, one after the other: the table is sorted by mail, so looking at all of it costs most."""
+        if wanted.mail_id or wanted.recipient:
+            return [wanted.after_sequence]
+        ((newest,),) = await self._store.query("newest_sequence", campaign=wanted.campaign)
+        newest = min(newest, (wanted.before_sequence or newest + 1) - 1)
+        windows = [newest - times * limit for times in EVENT_WINDOWS]
+        return [*(after for after in windows if after > wanted.after_sequence), wanted.after_sequence]
 
     async def _ledgers(self, campaigns: list[str]) -> dict[str, Ledger]:
         plans = await self._store.query("plans", campaigns=campaigns)
@@ -313,7 +353,6 @@ def _parameters(wanted: EventFilter) -> dict[str, Any]:
         "since": wanted.since,
         "until": until,
         "before": wanted.before_sequence or 2**63,
-        "after": wanted.after_sequence,
     }
 
 

@@ -12,7 +12,7 @@ from analytics.clickhouse.client import Store
 from analytics.errors import ClickHouseRefused, ClickHouseUnavailable
 from analytics.reports import EventFilter, Reports
 from analytics.settings import ClickHouseSettings
-from events import facts, ids
+from events import facts, ids, states
 from events.bus import Record
 from events.ledger import Ledger
 
@@ -158,6 +158,55 @@ async def test_a_mail_replayed_from_the_dlq_counts_once(store, reports):
     await insert(store, stated)
     expected = Ledger(planned=2, accepted=1, failed=1)
     assert await reports.ledger("spring") == await reports.exact_ledger("spring") == expected
+
+
+async def test_a_mail_that_was_put_back_is_retrying_until_its_next_outcome(store, reports):
+    await insert(store, [facts.BatchPlanned("spring", AT, 1, 2), failed(1), in_doubt(2)])
+    await insert(store, [facts.EmailRequeued(*mail(n, attempt=2)) for n in (1, 2)], "two")
+    assert await reports.ledger("spring") == await reports.exact_ledger("spring") == Ledger(planned=2, retrying=2)
+    await insert(store, [accepted(1, attempt=2), bounced(2, attempt=2)], "three")
+    expected = Ledger(planned=2, accepted=1, bounced=1)
+    assert await reports.ledger("spring") == await reports.exact_ledger("spring") == expected
+
+
+@pytest.mark.parametrize(("resolution", "column"), [("accepted", "accepted"), ("not_sent", "failed")])
+async def test_a_resolved_doubt_is_none_any_more(store, reports, resolution, column):
+    await insert(store, [facts.BatchPlanned("spring", AT, 1, 1), in_doubt(1)])
+    await insert(store, [facts.DoubtResolved(*mail(1), resolution)], "two")
+    expected = Ledger(planned=1, **{column: 1})
+    assert await reports.ledger("spring") == await reports.exact_ledger("spring") == expected
+
+
+async def test_putting_back_and_resolving_are_no_outcomes(store, reports):
+    stated = [in_doubt(1), facts.DoubtResolved(*mail(1), "accepted"), facts.EmailRequeued(*mail(2, attempt=2))]
+    await insert(store, stated)
+    assert (await reports.first_attempts("spring")).count == 1
+    assert [row.outcome for row in await reports.failures("spring")] == ["in_doubt"]
+    assert dict(await store.query("recent_outcomes", since=int(AT), until=int(AT) + 1)) == {"spring": 1}
+
+
+async def test_the_database_says_where_a_mail_is_as_the_rule_in_python_does(store, reports):
+    rng = random.Random(5)
+    kinds = [accepted, deferred, bounced, in_doubt, lambda *a, **k: facts.EmailRequeued(*mail(*a, **k))]
+    kinds += [lambda *a, r=r, **k: facts.DoubtResolved(*mail(*a, **k), r) for r in ("accepted", "not_sent")]
+    told = [rng.choice(kinds)(n, attempt=rng.randint(1, 3)) for n in range(400) for _ in range(rng.randint(1, 4))]
+    await insert(store, told)
+    expected = Counter(states.state_of(fact) for fact in states.standing(told).values())
+    assert dict(await store.query("exact_states", campaign="spring")) == expected
+
+
+async def test_a_reopened_campaign_runs_until_it_is_closed_again(store, reports):
+    stated = [facts.BatchPlanned("spring", AT, 1, 1), facts.CampaignPlanned("spring", AT, 1, 1, 0, 0), failed(1)]
+    await insert(store, [*stated, facts.CampaignClosed("spring", AT + 1, "finished", 0)])
+    assert (await reports.overview())[0].status == "finished"
+    again = [facts.CampaignReopened("spring", AT + 2, 1), facts.EmailRequeued(*mail(1, attempt=2))]
+    await insert(store, again, "two")
+    assert await reports.ledger("spring") == Ledger(planned=1, retrying=1)
+    (reopened,) = await reports.overview()
+    assert (reopened.status, reopened.finished_at, reopened.ledger.retrying) == ("running", None, 1)
+    await insert(store, [accepted(1, attempt=2), facts.CampaignClosed("spring", AT + 3, "finished", 0, 1)], "three")
+    (closed,) = await reports.overview()
+    assert (closed.status, closed.finished_at, closed.ledger) == ("finished", AT + 3, Ledger(planned=1, accepted=1))
 
 
 async def test_an_outcome_stated_twice_makes_the_ledger_count_mail_by_mail(store, reports):

@@ -24,6 +24,18 @@ CREATE TABLE IF NOT EXISTS events ${on_cluster}
     pattern String CODEC(ZSTD(1)) COMMENT 'The reply with ids, addresses and numbers replaced; empty where accepted',
     latency_seconds Float32 COMMENT 'From queued to accepted; 0 where not accepted',
     retry_at DateTime64(3, 'UTC') COMMENT '1970 where no retry is scheduled',
+    weight UInt8 MATERIALIZED multiIf(
+        type = 'accepted', 9,
+        type = 'bounced', 8,
+        type = 'failed', 7,
+        type = 'suppressed', 6,
+        type = 'expired', 5,
+        type = 'deferred', 4,
+        type = 'doubt_resolved' AND failure_class = 'accepted', 3,
+        type = 'doubt_resolved', 2,
+        type = 'in_doubt', 1,
+        0
+    ) COMMENT 'Of the facts about one attempt the heaviest stands (events/states.py); queries/exact_states.sql names the states',
     INDEX by_sequence sequence TYPE minmax,
     INDEX by_recipient recipient TYPE bloom_filter(0.001)
 )
@@ -31,7 +43,7 @@ ENGINE = ${MergeTree}
 PARTITION BY toYYYYMM(at)
 ORDER BY (campaign, mail_id, attempt)
 ${ttl:at}
-SETTINGS ${deduplication};
+SETTINGS ${deduplication}, index_granularity = 2048;
 
 -- Outcomes per second: rates.
 CREATE TABLE IF NOT EXISTS outcomes ${on_cluster}
@@ -66,14 +78,24 @@ CREATE TABLE IF NOT EXISTS totals ${on_cluster}
     tried UInt8 COMMENT '0: nothing was tried, 1: the first attempt, 2: a later one',
     count SimpleAggregateFunction(sum, UInt64),
     first_at SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
-    last_at SimpleAggregateFunction(max, DateTime64(3, 'UTC'))
+    last_at SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
+    last_sequence SimpleAggregateFunction(max, UInt64)
 )
 ENGINE = ${AggregatingMergeTree}
 ORDER BY (campaign, type, provider, pool, tried)
 SETTINGS ${deduplication};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS totals_view ${on_cluster} TO totals AS
-SELECT campaign, type, provider, pool, least(attempt, 2) AS tried, count() AS count, min(at) AS first_at, max(at) AS last_at
+SELECT
+    campaign,
+    type,
+    provider,
+    pool,
+    least(attempt, 2) AS tried,
+    count() AS count,
+    min(at) AS first_at,
+    max(at) AS last_at,
+    max(sequence) AS last_sequence
 FROM events
 GROUP BY campaign, type, provider, pool, tried;
 
@@ -121,22 +143,38 @@ SETTINGS ${deduplication};
 CREATE MATERIALIZED VIEW IF NOT EXISTS failures_view ${on_cluster} TO failures AS
 SELECT campaign, type, failure_class, code, enhanced, pattern, count() AS count
 FROM events
-WHERE type NOT IN ('accepted', 'expired')
+WHERE type NOT IN ('accepted', 'expired', 'requeued', 'doubt_resolved')
 GROUP BY campaign, type, failure_class, code, enhanced, pattern;
 
--- Mails whose final outcome may be followed by another, because they may be tried again (analytics/ledgers.py).
+-- Outcomes that may be followed by another, because the mail may be tried again (analytics/ledgers.py), …
 CREATE TABLE IF NOT EXISTS contested ${on_cluster}
 (
     campaign LowCardinality(String),
-    mail_id String CODEC(ZSTD(1)),
-    attempt UInt16,
-    type LowCardinality(String)
+    mail UInt64 COMMENT 'A hash of mail_id: five times as fast to join by',
+    attempt UInt16
 )
 ENGINE = ${MergeTree}
-ORDER BY (campaign, mail_id)
+ORDER BY (campaign, mail)
 SETTINGS ${deduplication};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS contested_view ${on_cluster} TO contested AS
-SELECT campaign, mail_id, attempt, type
+SELECT campaign, sipHash64(mail_id) AS mail, attempt
 FROM events
 WHERE type IN ('in_doubt', 'failed') AND attempt > 0;
+
+-- … and what may have followed one: facts about later attempts, and what became of doubts.
+CREATE TABLE IF NOT EXISTS later ${on_cluster}
+(
+    campaign LowCardinality(String),
+    mail UInt64,
+    mail_id String CODEC(ZSTD(1)),
+    attempt UInt16 COMMENT 'It follows what was stated of attempts below this one'
+)
+ENGINE = ${MergeTree}
+ORDER BY (campaign, mail)
+SETTINGS ${deduplication};
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS later_view ${on_cluster} TO later AS
+SELECT campaign, sipHash64(mail_id) AS mail, mail_id, toUInt16(events.attempt + (type = 'doubt_resolved')) AS attempt
+FROM events
+WHERE events.attempt > 1 OR type = 'doubt_resolved';

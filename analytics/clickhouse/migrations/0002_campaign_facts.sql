@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS campaign_facts ${on_cluster}
     name String,
     pool LowCardinality(String),
     status LowCardinality(String),
-    batch UInt64 COMMENT '0 where the fact is about the whole campaign',
+    batch UInt64 COMMENT 'Its number; of closings and reopenings how often the campaign was reopened; else 0',
     planned UInt64,
     batches UInt64,
     duplicates UInt64,

@@ -1,15 +1,16 @@
--- Every campaign that has facts, the newest first.
+-- Every campaign that has facts, the newest first. One that was closed and reopened since is running.
+WITH countIf(type = 'campaign_closed') > 0 AND maxIf(batch, type = 'campaign_closed') = maxIf(batch, type = 'campaign_reopened') AS closed
 SELECT
     campaign,
     anyIf(name, type = 'campaign_started'),
     anyIf(pool, type = 'campaign_started'),
     multiIf(
-        countIf(type = 'campaign_closed') > 0, anyIf(status, type = 'campaign_closed'),
+        closed, argMaxIf(status, batch, type = 'campaign_closed'),
         countIf(type = 'campaign_planned') > 0, 'running',
         'planning'
     ),
     if(countIf(type = 'campaign_started') > 0, toFloat64(minIf(at, type = 'campaign_started')), NULL) AS started_at,
-    if(countIf(type = 'campaign_closed') > 0, toFloat64(maxIf(at, type = 'campaign_closed')), NULL),
+    if(closed, toFloat64(maxIf(at, type = 'campaign_closed')), NULL),
     sumIf(duplicates, type = 'campaign_planned'),
     sumIf(rejected, type = 'campaign_planned'),
     countIf(type = 'batch_planned'),

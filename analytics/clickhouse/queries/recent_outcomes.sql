@@ -2,4 +2,5 @@
 SELECT campaign, sum(count)
 FROM outcomes
 WHERE at >= toDateTime({since:Int64}, 'UTC') AND at < toDateTime({until:Int64}, 'UTC')
+    AND type NOT IN ('requeued', 'doubt_resolved')
 GROUP BY campaign
