@@ -160,3 +160,75 @@ async def test_closing_goes_on_where_a_dead_process_stopped(bus, store, closing,
     await campaigns.change(bus, "spring", lambda campaign: campaigns.finish(campaign, clock()))
     await closing.clear_recently_closed()
     assert await bus.consumer_state("MAIL", streams.lanes("spring", "main")[0].name) is None
+
+
+class Counting:
+    """Reports during whose counting something happens."""
+
+    def __init__(self, reports, happens):
+        self._reports = reports
+        self._happens = happens
+
+    def __getattr__(self, name):
+        return getattr(self._reports, name)
+
+    async def exact_ledger(self, campaign):
+        counted = await self._reports.exact_ledger(campaign)
+        await self._happens()
+        return counted
+
+
+def given_up(number, at):
+    return facts.EmailFailed(
+        "spring", at, f"m{number}", 1, f"{number}@example.com", "main", "gmail", "block", 550, "", ""
+    )
+
+
+def put_back(number, at):
+    return facts.EmailRequeued("spring", at, f"m{number}", 2, f"{number}@example.com", "main", "gmail", "replayed")
+
+
+async def lanes(bus):
+    names = [lane.name for lane in streams.lanes("spring", "main")]
+    return [name for name in names if await bus.consumer_state("MAIL", name)]
+
+
+async def test_a_campaign_that_is_reopened_while_it_is_counted_goes_on(bus, store, reports, clock):
+    await start_campaign(bus)
+    await state(bus, store, *planned(clock(), 1), given_up(0, clock()))
+
+    async def reopen():
+        await campaigns.reopen_campaign(bus, "spring", clock())
+
+    await Closing(bus, Counting(reports, reopen), SETTINGS, clock).look()
+    campaign = await campaigns.get(bus, "spring")
+    assert (campaign.status, campaign.finished_at) == ("running", None)
+    assert len(await lanes(bus)) == 5
+
+
+async def test_a_finished_campaign_is_reopened_by_a_replay_and_finishes_again(bus, store, closing, reports, clock):
+    await start_campaign(bus, planned=1)
+    await state(bus, store, *planned(clock(), 1), given_up(0, clock()))
+    await closing.look()
+    assert await lanes(bus) == []
+    await campaigns.reopen_campaign(bus, "spring", clock())
+    await state(bus, store, put_back(0, clock()))
+    (summary,) = await reports.overview()
+    assert (summary.status, summary.finished_at) == ("running", None)
+    assert await reports.ledger("spring") == await reports.exact_ledger("spring") == Ledger(planned=1, retrying=1)
+    assert len(await lanes(bus)) == 5
+    await state(bus, store, facts.EmailAccepted("spring", clock(), "m0", 2, "0@example.com", "main", "gmail", 1.0))
+    await closing.look()
+    (campaign,) = await campaigns.all_of(bus)
+    assert (campaign.status, campaign.reopened) == ("finished", 1)
+    await state(bus, store)
+    assert await reports.ledger("spring") == Ledger(planned=1, accepted=1)
+
+
+async def test_lanes_that_were_deleted_while_their_campaign_was_reopened_come_back_at_the_start(bus, closing, clock):
+    await start_campaign(bus)
+    await campaigns.reopen_campaign(bus, "spring", clock())
+    for lane in streams.lanes("spring", "main"):
+        await bus.delete_consumer("MAIL", lane.name)
+    await closing.clear_recently_closed()
+    assert len(await lanes(bus)) == 5

@@ -15,7 +15,7 @@ def histories(draw):
     history = ["deferred"] * draw(st.integers(0, 3))
     history += draw(st.sampled_from([[], *([outcome] for outcome in FIRST_OR_ONLY)]))
     if history and history[-1] in {"in_doubt", "failed"} and draw(st.booleans()):
-        history += draw(st.sampled_from([["deferred"], ["accepted"], ["deferred", "accepted"], ["bounced"]]))
+        history += draw(st.sampled_from([["requeued"], ["deferred"], ["accepted"], ["deferred", "accepted"], ["bounced"]]))
     return history
 
 
