@@ -59,3 +59,45 @@ async def read(bus: Bus, filter_subject: str) -> AsyncIterator[Letter]:
     """What lies in the DLQ, oldest first. Raises `RetryLater`."""
     async for record in bus.read(streams.DLQ.name, filter_subject):
         yield Letter(record.sequence, decode(record.payload))
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which dead letters somebody asks for; what is None matches all. Times are Unix seconds."""
+
+    campaign: str | None = None
+    provider: str | None = None
+    failure_class: str | None = None
+    code: int | None = None
+    enhanced: str | None = None
+    reason: str | None = None
+    recipient: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+    @property
+    def subject(self) -> str:
+        """What narrows the reading down on the server."""
+        return subjects.dlq_where(self.campaign or "*", self.provider or "*", self.failure_class or "*")
+
+    def matches(self, letter: DeadLetter) -> bool:
+        asked = {
+            "campaign": self.campaign,
+            "provider": self.provider,
+            "failure_class": self.failure_class,
+            "code": self.code,
+            "enhanced": self.enhanced,
+            "reason": self.reason,
+        }
+        return (
+            all(value is None or getattr(letter, name) == value for name, value in asked.items())
+            and (self.recipient is None or letter.mail.recipient == self.recipient)
+            and (self.since is None or letter.at >= self.since)
+            and (self.until is None or letter.at <= self.until)
+        )
+
+
+async def matching(bus: Bus, wanted: Wanted) -> AsyncIterator[Letter]:
+    """The letters that somebody asks for, oldest first. Raises `RetryLater`."""
+    async for letter in read(bus, wanted.subject):
+        if wanted.matches(letter.letter):
+            yield letter

@@ -28,7 +28,8 @@ SMTP_TRANSACTION_SECONDS = Histogram(
 )
 SENDER_ERRORS = Counter(
     "sender_errors",
-    "Failures that a sender survived by trying again, by the step that failed (watch, feed, extend, connect, send, record, poison)",
+    "Failures that a sender survived by trying again, by the step that failed"
+    " (watch, feed, extend, connect, send, record, poison)",
     ["step"],
 )
 SMTP_CONNECTIONS = Gauge("smtp_connections", "Open SMTP connections", ["pool"])

@@ -106,6 +106,15 @@ def again(letter: DeadLetter, now: float, *, certainly_not_sent: bool) -> Mail:
     )
 
 
+async def survey(bus: Bus, campaign: str, letters: Sequence[Letter]) -> dict[Verdict, list[Letter]]:
+    """What the letters of one campaign are worth now. Reads its EVENTS: a second or so per million. Raises `RetryLater`."""
+    told = await stories.standing(bus, campaign, {letter.letter.mail.mail_id for letter in letters})
+    found: dict[Verdict, list[Letter]] = {"given_up": [], "in_doubt": [], "moved_on": [], "unsettled": []}
+    for letter in letters:
+        found[verdict(letter.letter, told.get(letter.letter.mail.mail_id))].append(letter)
+    return found
+
+
 async def put_back(
     bus: Bus, campaign: str, letters: Sequence[Letter], pace: Pace, *, certainly_not_sent: bool = True
 ) -> Settled:

@@ -84,7 +84,7 @@ async def _show(campaign: str | None, wanted: _Wanted, follow: bool, as_json: bo
                 if as_json:
                     typer.echo(_as_json(fact))
                 else:
-                    out.print(_as_line(fact))
+                    out.print(as_line(fact))
 
 
 def _as_json(fact: facts.Fact) -> str:
@@ -92,7 +92,7 @@ def _as_json(fact: facts.Fact) -> str:
     return msgspec.json.encode(fields).decode()
 
 
-def _as_line(fact: facts.Fact) -> str:
+def as_line(fact: facts.Fact) -> str:
     kind = facts.type_of(fact)
     colour = COLOURS.get(kind, "blue" if kind == "deferred" else _CAMPAIGN_COLOUR)
     clock = time.strftime("%H:%M:%S", time.localtime(fact.at))

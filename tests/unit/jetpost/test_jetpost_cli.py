@@ -137,7 +137,7 @@ BOUNCED = facts.EmailBounced(
 
 
 def test_an_event_is_a_line_that_shows_a_reply_and_does_not_obey_it():
-    line = events._as_line(BOUNCED)
+    line = events.as_line(BOUNCED)
     assert "\\[red]no\\x1b" in line
     assert "\x1b" not in line
 
@@ -165,7 +165,7 @@ def test_events_are_filtered(wanted, found):
 def test_events_of_campaigns_have_no_recipient_to_filter_for():
     started = facts.CampaignStarted(campaign="c", at=0.0, name="Sale [red]", pool="p")
     assert not events._Wanted(set(), "a@example.com", None, None).matches(started)
-    assert "name=Sale \\[red]" in events._as_line(started)
+    assert "name=Sale \\[red]" in events.as_line(started)
 
 
 def test_a_campaign_that_was_never_counted_has_an_empty_ledger():
