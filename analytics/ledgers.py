@@ -2,13 +2,14 @@
 
 An attempt has one outcome and attempts count up, so sums nearly give the ledger: final outcomes count as they are, and
 what is retrying is what was deferred at its first attempt less what reached a final outcome at a later one. Sums err only
-where a mail has a final outcome and then another: an `in_doubt` or a `failed` that was tried again, put back to be tried again,
-or resolved. Those mails are *contested*; their contribution to the sums is taken out and their states, found mail by mail, put
-in.
+where a mail has a final outcome and then another: one that was in doubt and tried again or resolved, or one that was put
+back after it was given up. Those mails are *contested*, and few; their contribution to the sums is taken out and their
+states, found mail by mail, put in.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -17,6 +18,9 @@ import msgspec
 from events.ledger import Ledger
 
 FINAL: Final = ("accepted", "bounced", "failed", "suppressed", "expired", "in_doubt")
+
+CONTESTING: Final = ("in_doubt", "requeued", "doubt_resolved")
+"""What has to be stated of a mail before it can have more than one final outcome."""
 
 OutcomeCounts: TypeAlias = Mapping[tuple[str, bool], int]
 """How many outcomes by type and whether the attempt was a later one than the first."""
@@ -36,13 +40,20 @@ def plan_of(campaign: str, rows: Sequence[Sequence[Any]]) -> Plan:
 
 
 def counts_of(campaign: str, rows: Sequence[Sequence[Any]]) -> dict[tuple[str, bool], int]:
-    """From the rows of `queries/outcome_counts.sql` and `queries/contested_counts.sql`."""
+    """From the rows of `queries/outcome_counts.sql`."""
     return {(row[1], bool(row[2])): row[3] for row in rows if row[0] == campaign}
 
 
-def states_of(campaign: str, rows: Sequence[Sequence[Any]]) -> dict[str, int]:
-    """From the rows of `queries/contested_states.sql`."""
-    return {row[1]: row[2] for row in rows if row[0] == campaign}
+def contested_of(campaign: str, rows: Sequence[Sequence[Any]]) -> tuple[OutcomeCounts, Mapping[str, int]]:
+    """What the contested mails contribute to the sums, and how many are in each state: from `queries/histories.sql`."""
+    counts: Counter[tuple[str, bool]] = Counter()
+    states: Counter[str] = Counter()
+    for owner, state, stated, mails in rows:
+        if owner == campaign:
+            states[state] += mails
+            for kind, later in stated:
+                counts[kind, bool(later)] += mails
+    return counts, states
 
 
 def from_states(plan: Plan, states: Mapping[str, int]) -> Ledger:

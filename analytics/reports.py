@@ -288,16 +288,15 @@ class Reports:
     async def _ledgers(self, campaigns: list[str]) -> dict[str, Ledger]:
         plans = await self._store.query("plans", campaigns=campaigns)
         counts = await self._store.query("outcome_counts", campaigns=campaigns)
-        contested = await self._store.query("contested_counts", campaigns=campaigns)
-        states = await self._store.query("contested_states", campaigns=campaigns) if contested else []
+        contested = any(row[1] in ledgers.CONTESTING for row in counts)
+        histories = await self._store.query("histories", campaigns=campaigns) if contested else []
         found = {}
         for campaign in campaigns:
             plan = ledgers.plan_of(campaign, plans)
             ledger = ledgers.from_counts(
                 plan,
                 ledgers.counts_of(campaign, counts),
-                ledgers.counts_of(campaign, contested),
-                ledgers.states_of(campaign, states),
+                *ledgers.contested_of(campaign, histories),
             )
             plausible = ledger.balanced if plan.closed else ledger.consistent
             found[campaign] = ledger if plausible else await self._recent_exact_ledger(campaign)

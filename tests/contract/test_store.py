@@ -154,7 +154,8 @@ async def test_a_mail_that_was_tried_again_after_doubt_counts_once(store, report
 
 async def test_a_mail_replayed_from_the_dlq_counts_once(store, reports):
     stated = [facts.BatchPlanned("spring", AT, 1, 2)]
-    stated += [deferred(1), failed(1, attempt=2), accepted(1, attempt=3), failed(2)]
+    stated += [deferred(1), failed(1, attempt=2), failed(2)]
+    stated += [facts.EmailRequeued(*mail(1, attempt=3)), accepted(1, attempt=3)]
     await insert(store, stated)
     expected = Ledger(planned=2, accepted=1, failed=1)
     assert await reports.ledger("spring") == await reports.exact_ledger("spring") == expected

@@ -146,35 +146,36 @@ FROM events
 WHERE type NOT IN ('accepted', 'expired', 'requeued', 'doubt_resolved')
 GROUP BY campaign, type, failure_class, code, enhanced, pattern;
 
--- Outcomes that may be followed by another, because the mail may be tried again (analytics/ledgers.py), …
+-- All that was stated of mails that were not accepted at once, so that the ledger finds the history of a few without looking
+-- at all mails (queries/histories.sql), …
+CREATE TABLE IF NOT EXISTS trails ${on_cluster}
+(
+    campaign LowCardinality(String),
+    mail UInt64 COMMENT 'A hash of mail_id: several times as fast to look up',
+    attempt UInt16,
+    type LowCardinality(String),
+    weight UInt8
+)
+ENGINE = ${MergeTree}
+ORDER BY (campaign, mail)
+SETTINGS ${deduplication};
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS trails_view ${on_cluster} TO trails AS
+SELECT campaign, sipHash64(mail_id) AS mail, attempt, type, weight
+FROM events
+WHERE attempt > 1 OR type != 'accepted';
+
+-- … and those few: mails that may have more than one final outcome (analytics/ledgers.py).
 CREATE TABLE IF NOT EXISTS contested ${on_cluster}
 (
     campaign LowCardinality(String),
-    mail UInt64 COMMENT 'A hash of mail_id: five times as fast to join by',
-    attempt UInt16
+    mail UInt64
 )
 ENGINE = ${MergeTree}
 ORDER BY (campaign, mail)
 SETTINGS ${deduplication};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS contested_view ${on_cluster} TO contested AS
-SELECT campaign, sipHash64(mail_id) AS mail, attempt
+SELECT campaign, sipHash64(mail_id) AS mail
 FROM events
-WHERE type IN ('in_doubt', 'failed') AND attempt > 0;
-
--- … and what may have followed one: facts about later attempts, and what became of doubts.
-CREATE TABLE IF NOT EXISTS later ${on_cluster}
-(
-    campaign LowCardinality(String),
-    mail UInt64,
-    mail_id String CODEC(ZSTD(1)),
-    attempt UInt16 COMMENT 'It follows what was stated of attempts below this one'
-)
-ENGINE = ${MergeTree}
-ORDER BY (campaign, mail)
-SETTINGS ${deduplication};
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS later_view ${on_cluster} TO later AS
-SELECT campaign, sipHash64(mail_id) AS mail, mail_id, toUInt16(events.attempt + (type = 'doubt_resolved')) AS attempt
-FROM events
-WHERE events.attempt > 1 OR type = 'doubt_resolved';
+WHERE type IN ('in_doubt', 'requeued', 'doubt_resolved');

@@ -15,7 +15,9 @@ def histories(draw):
     history = ["deferred"] * draw(st.integers(0, 3))
     history += draw(st.sampled_from([[], *([outcome] for outcome in FIRST_OR_ONLY)]))
     if history and history[-1] in {"in_doubt", "failed"} and draw(st.booleans()):
-        history += draw(st.sampled_from([["requeued"], ["deferred"], ["accepted"], ["deferred", "accepted"], ["bounced"]]))
+        history += draw(
+            st.sampled_from([["requeued"], ["deferred"], ["accepted"], ["deferred", "accepted"], ["bounced"]])
+        )
     return history
 
 
@@ -57,4 +59,14 @@ def test_rows_are_told_apart_by_campaign():
     assert ledgers.plan_of("b", [("a", 1, 0, 0), ("b", 2, 1, 1)]) == Plan(2, 1, closed=True)
     assert ledgers.plan_of("c", []) == Plan()
     assert ledgers.counts_of("b", [("a", "failed", 0, 3), ("b", "accepted", 1, 2)]) == {("accepted", True): 2}
-    assert ledgers.states_of("b", [("a", "failed", 3), ("b", "accepted", 2)]) == {"accepted": 2}
+
+
+def test_what_contested_mails_contribute_is_told_from_their_histories():
+    rows = [
+        ("a", "failed", [("failed", 0)], 9),
+        ("b", "accepted", [("in_doubt", 0), ("accepted", 1)], 3),
+        ("b", "accepted", [("failed", 1), ("accepted", 1)], 2),
+    ]
+    counts, states = ledgers.contested_of("b", rows)
+    assert counts == {("in_doubt", False): 3, ("accepted", True): 5, ("failed", True): 2}
+    assert states == {"accepted": 5}
