@@ -16,7 +16,7 @@ class ClickHouseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the cluster that tables are made on (`ON CLUSTER`); empty: this server alone. A setting for the first
     migration: tables that exist stay what they are."""
     replicated: bool = False
-    """Use Replicated… engines. Needs Keeper; what they are for is described in docs/decisions/0007-clickhouse.md."""
+    """Use Replicated… engines. Needs Keeper; what they are for is described in docs/decisions/0008-clickhouse.md."""
     replica_path: str = "/clickhouse/tables/{shard}/{database}/{table}"
     """Where a replicated table keeps its state in Keeper, with ClickHouse's macros."""
     replica_name: str = "{replica}"

@@ -31,7 +31,7 @@ Parameter: TypeAlias = str | int | float | Sequence[str]
 Answer = TypeVar("Answer")
 
 _INSERT_SETTINGS: Final = {
-    # A repeated insert is dropped by the table and fills what the views lack (docs/decisions/0007-clickhouse.md).
+    # A repeated insert is dropped by the table and fills what the views lack (docs/decisions/0008-clickhouse.md).
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     # One insert is one block, so that the token means the same each time.
