@@ -28,6 +28,12 @@ HOLD_SECONDS: Final = streams.Timing().hold_seconds
 """With the usual ack-wait."""
 
 
+SUSPICIOUS_DELIVERIES: Final = 3
+"""A mail that comes this often was in the hands of workers who died, and may have killed them. Mails that were only near it
+must not share its fate: suspicious mails are taken one at a time, and every other time in the reverse order, so that those
+behind the one that kills are settled before it kills again."""
+
+
 class Held:
     """One mail in this process's hands."""
 
@@ -41,6 +47,11 @@ class Held:
         self.taken = False
         """A session has it; from here on only an extension that was confirmed in time renews the hold."""
         self.attempt_id = ids.attempt_id(mail.mail_id, mail.attempt)
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether workers who held it have died repeatedly."""
+        return self.delivery.deliveries >= SUSPICIOUS_DELIVERIES
 
     def lapsed(self, now: float) -> bool:
         """Whether the server may have given the mail to somebody else."""
@@ -95,12 +106,16 @@ class Lane:
                 )
                 continue
             held = self.unsettled[delivery.sequence] = Held(self, delivery, mail, since)
-            self.waiting.append(held)
+            if held.suspicious and delivery.deliveries % 2:
+                self.waiting.appendleft(held)
+            else:
+                self.waiting.append(held)
 
     def take(self, limit: int, now: float) -> list[Held]:
-        """Up to `limit` waiting mails whose hold is good; lets go of the others."""
+        """Up to `limit` waiting mails whose hold is good; lets go of the others. A suspicious mail is taken alone."""
         taken: list[Held] = []
-        while self.waiting and len(taken) < limit:
+        while self.waiting and len(taken) < limit and not (taken and self.waiting[0].suspicious):
+            limit = 1 if self.waiting[0].suspicious else limit
             held = self.waiting.popleft()
             if held.lapsed(now):
                 self.unsettled.pop(held.delivery.sequence, None)

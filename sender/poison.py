@@ -71,15 +71,14 @@ class Poison:
         (claim,) = await self._claims.claim([held])
         if isinstance(claim, Won):
             await self._give_up(held, advisory.deliveries)
+            text = "mail %s of %s was delivered %d times, nobody survived it, and it lies in the DLQ now"
         else:
             await self._doubts.state([(held, claim)], Rules(RetryPolicy(), "at_most_once", None))
+            text = (
+                "mail %s of %s was delivered %d times without an acknowledgement; its outcome, or the doubt, is stated"
+            )
         await self._bus.delete(streams.MAIL.name, [advisory.stream_seq])
-        _log.error(
-            "mail %s of %s was delivered %d times without an outcome and is in the DLQ now: do its workers die of it?",
-            held.mail.mail_id,
-            held.lane.campaign.id,
-            advisory.deliveries,
-        )
+        _log.error(text, held.mail.mail_id, held.lane.campaign.id, advisory.deliveries)
 
     async def _look_up(self, consumer: Consumer, advisory: advisories.MaxDeliveries) -> Held | None:
         """The mail, as if we held it; None where it is gone, as its outcome was stated."""

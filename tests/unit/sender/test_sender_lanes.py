@@ -43,6 +43,19 @@ def test_mails_are_taken_in_the_order_they_came():
     assert len(one.unsettled) == 3
 
 
+def test_mails_that_workers_died_with_are_taken_alone():
+    one = lane()
+    one.receive([delivery(1), delivery(2, deliveries=4), delivery(3, deliveries=4), delivery(4)], since=0)
+    taken = [[held.delivery.sequence for held in one.take(10, 1)] for _ in range(4)]
+    assert taken == [[1], [2], [3], [4]]
+
+
+def test_mails_that_workers_died_with_are_taken_in_reverse_the_next_time():
+    one = lane()
+    one.receive([delivery(n, deliveries=3) for n in range(1, 5)], since=0)
+    assert [one.take(10, 1)[0].delivery.sequence for _ in range(4)] == [4, 3, 2, 1]
+
+
 def test_a_lapsed_hold_is_let_go_instead_of_taken():
     one = lane(mails=2)
     assert one.take(5, NOW + HOLD_SECONDS + 1) == []
