@@ -232,3 +232,27 @@ async def test_lanes_that_were_deleted_while_their_campaign_was_reopened_come_ba
         await bus.delete_consumer("MAIL", lane.name)
     await closing.clear_recently_closed()
     assert len(await lanes(bus)) == 5
+
+
+async def test_a_finished_campaign_that_is_reopened_is_finished_again_with_its_new_outcomes(
+    bus, store, closing, reports, clock
+):
+    await start_campaign(bus)
+    failed = facts.EmailFailed(
+        "spring", clock(), "m9", 1, "9@example.com", "main", "gmail", "block", 550, "5.7.1", "no"
+    )
+    await state(bus, store, *planned(clock()), accepted(1, clock()), accepted(2, clock()), failed)
+    await closing.look()
+    await campaigns.reopen_campaign(bus, "spring", clock())
+    put_back = facts.EmailRequeued("spring", clock(), "m9", 2, "9@example.com", "main", "gmail", "replay")
+    await state(bus, store, put_back)
+    await closing.look()
+    assert (await campaigns.get(bus, "spring")).status == "running"
+    assert await reports.ledger("spring") == Ledger(planned=3, accepted=2, retrying=1)
+    outcome = facts.EmailAccepted("spring", clock(), "m9", 2, "9@example.com", "main", "gmail", 1.0)
+    await state(bus, store, outcome)
+    await closing.look()
+    assert (await campaigns.get(bus, "spring")).status == "finished"
+    assert await last_fact(bus) == facts.CampaignClosed("spring", clock(), "finished", 0, reopened=1)
+    await state(bus, store)
+    assert (await reports.ledger("spring")).balanced
