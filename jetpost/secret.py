@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ def ensure(data_dir: Path) -> str:
         return known
     data_dir.mkdir(parents=True, exist_ok=True)
     made = secrets.token_urlsafe(32)
-    descriptor = os.open(data_dir / _FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(made + "\n")
+    with tempfile.NamedTemporaryFile("w", dir=data_dir, encoding="ascii", delete=False) as draft:  # 0600 from its start
+        draft.write(made + "\n")
+    Path(draft.name).replace(data_dir / _FILE)
     return made

@@ -14,12 +14,11 @@ import typer
 from rich.live import Live
 
 from jetpost.cli.state import Fault, bus, effective, err, out, run, web_url
-from jetpost.display import size
+from jetpost.display import plain, size
 from jetpost.settings import Settings
 from producer import launch
 from producer.campaign.check import Checked, check
 from producer.campaign.problems import Problem
-from producer.errors import ProducerError
 from producer.rendering.renderer import compile_campaign
 
 _File = Annotated[
@@ -92,13 +91,13 @@ def _as_file(message: bytes, suffix: str) -> bytes:
 def _print_mail(message: bytes, part: str) -> None:
     parsed = _parse(message)
     shown = ("From", "To", "Subject", "Date", "List-Unsubscribe")
-    out.print("\n".join(f"[bold]{name}:[/] {_plain(str(parsed[name]))}" for name in shown if parsed[name]))
+    out.print("\n".join(f"[bold]{name}:[/] {plain(str(parsed[name]))}" for name in shown if parsed[name]))
     out.print(f"[dim]{size(len(message))} in all; --html shows the HTML part, -o mail.html writes it to a file[/]\n")
     out.print(_part(parsed, part), markup=False)
 
 
 def _parse(message: bytes) -> EmailMessage:
-    return message_from_bytes(message, policy=policy.default)  # type: ignore[return-value]
+    return message_from_bytes(message, policy=policy.default)
 
 
 def _part(message: EmailMessage, subtype: str) -> str:
@@ -106,10 +105,6 @@ def _part(message: EmailMessage, subtype: str) -> str:
         if part.get_content_type() == f"text/{subtype}":
             return str(part.get_content())
     return ""
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
 
 
 def _send(file: _File) -> None:
@@ -129,10 +124,7 @@ def _send(file: _File) -> None:
             "producer.link_secret must be set: it signs the unsubscribe links, and every producer needs the same one."
             " Set JETPOST_PRODUCER_LINK_SECRET to a long random text, or send through `jetpost up`, which makes one"
         )
-    try:
-        launched = run(_launch(checked, settings))
-    except ProducerError as error:
-        raise Fault(str(error)) from error
+    launched = run(_launch(checked, settings))
     _say_what_was_launched(launched)
 
 
@@ -164,9 +156,8 @@ def _say_what_was_launched(launched: launch.Launched) -> None:
         out.print(f"  [yellow]{launched.rejected:,} rows could not be used[/]: see {launched.rejects}")
     if launched.cancelled:
         out.print("  [yellow]the campaign was cancelled meanwhile[/]")
-    out.print(
-        f"  watch it: [bold]jetpost status {launched.campaign} --watch[/]  or  {web_url(effective())}/campaigns/{launched.campaign}"
-    )
+    page = f"{web_url(effective())}/campaigns/{launched.campaign}"
+    out.print(f"  watch it: [bold]jetpost status {launched.campaign} --watch[/]  or  {page}")
 
 
 def _checked(file: Path, settings: Settings) -> Checked:
@@ -183,4 +174,4 @@ def _tell(checked: Checked) -> None:
 
 def _list(problems: Sequence[Problem], colour: str, word: str) -> None:
     for problem in problems:
-        err.print(f"[{colour}]{word}[/] {_plain(str(problem))}")
+        err.print(f"[{colour}]{word}[/] {plain(str(problem))}")

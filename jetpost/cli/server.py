@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from typing import Annotated
 
 import typer
@@ -14,6 +13,7 @@ from jetpost import logs, stack
 from jetpost.cli.state import configured, out, run
 from jetpost.display import plain
 from jetpost.settings import Effective
+from jetpost.stopping import cancel_on_signals
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +43,7 @@ async def _stay_up(found: Effective, producers: int, senders: int, sync: str) ->
         producers=producers, senders=senders, embedded_nats=not found.is_set("nats", "url"), sync_interval=sync
     )
     settings = stack.embedded(found.settings, clickhouse_is_set=found.is_set("analytics", "clickhouse", "url"))
-    _cancel_on_signals(asyncio.current_task())
+    cancel_on_signals(asyncio.current_task())
     with contextlib.suppress(asyncio.CancelledError):
         async with stack.Stack(plan, settings) as running:
             _say_where(running)
@@ -51,20 +51,6 @@ async def _stay_up(found: Effective, producers: int, senders: int, sync: str) ->
                 await asyncio.Event().wait()
             finally:
                 out.print("Stopping: senders finish what they have claimed …")
-
-
-def _cancel_on_signals(task: asyncio.Task[object] | None) -> None:
-    """SIGINT and SIGTERM end it at any moment, also while it is starting; once is enough, so that stopping is in order."""
-    asked = False
-
-    def once() -> None:
-        nonlocal asked
-        if task and not asked:
-            asked = True
-            task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, once)
 
 
 def _say_where(running: stack.Stack) -> None:

@@ -52,5 +52,8 @@ def _demo(
     with contextlib.ExitStack() as stack:
         folder = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jetpost-demo-")))
         folder.mkdir(parents=True, exist_ok=True)
-        report = asyncio.run(demo.run(options, folder, out, json_file))
+        try:
+            report = asyncio.run(demo.run(options, folder, out, json_file))
+        except asyncio.CancelledError:
+            raise typer.Exit(130) from None
     raise typer.Exit(0 if report.balanced else 1)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from producer.campaign.check import Checked, check
 from rich.console import Console
 
 from events.bus import Bus
@@ -26,8 +24,10 @@ from jetpost.demo.progress import ProgressView
 from jetpost.display import duration
 from jetpost.simulator import client as simulator
 from jetpost.stack import Plan, Stack, embedded
+from jetpost.stopping import cancel_on_signals
 from jetpost.supervisor import Child, Component
 from producer import launch
+from producer.campaign.check import Checked, check
 
 LOOK_EVERY_SECONDS: Final = 0.4
 STUCK_AFTER_SECONDS: Final = 180.0
@@ -47,30 +47,31 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run(options: Options, folder: Path, console: Console, json_file: Path | None) -> DemoReport:
     """Run the demo with its data in `folder`. Raises `Fault`, `EmbeddedServerFailed` or `ChildFailed`."""
-    stop = _stop_on_signals()
+    cancel_on_signals(asyncio.current_task())
     console.print(
         f"[bold]Jetpost {version.VERSION} demo[/]: {options.recipients:,} recipients, embedded servers, no mail leaves here"
     )
     async with _simulator(folder) as taker, _stack(options, folder, taker) as stack, _bus(stack) as bus:
         console.print(f"Dashboard: [bold link={stack.web_url}]{stack.web_url}[/]   data and logs: {folder}\n")
-        report, document = await _campaign(options, stack, bus, int(taker.addresses["control"]), console, stop)
+        report, document = await _campaign(options, stack, bus, int(taker.addresses["control"]), console)
         if json_file:
             _write(json_file, report)
         _print(console, report, document)
         if options.stay:
             console.print(f"\nThe dashboard stays at [bold]{stack.web_url}[/] until Ctrl-C.")
-            await stop.wait()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
         return report
 
 
 async def _campaign(
-    options: Options, stack: Stack, bus: Bus, control_port: int, console: Console, stop: asyncio.Event
+    options: Options, stack: Stack, bus: Bus, control_port: int, console: Console
 ) -> tuple[DemoReport, dict[str, Any]]:
     """The demo's report, and the campaign's as the API tells it."""
     checked = await asyncio.to_thread(_prepare, options, stack.settings.data_dir)
     launched_at = time.time()
     with ProgressView(console, stack.web_url, options.recipients, time.monotonic) as view:
-        document = await _send(checked, stack, bus, view, stop)
+        document = await _send(checked, stack, bus, view)
     report = summarise(
         document,
         await simulator.stats(control_port),
@@ -93,7 +94,7 @@ def _prepare(options: Options, folder: Path) -> Checked:
     return checked
 
 
-async def _send(checked: Checked, stack: Stack, bus: Bus, view: ProgressView, stop: asyncio.Event) -> dict[str, Any]:
+async def _send(checked: Checked, stack: Stack, bus: Bus, view: ProgressView) -> dict[str, Any]:
     """Launch and watch until the campaign is finished, or nothing has moved for long; the API's report."""
     planned = 0
 
@@ -106,7 +107,7 @@ async def _send(checked: Checked, stack: Stack, bus: Bus, view: ProgressView, st
     )
     last, moved_at = None, time.monotonic()
     try:
-        while not stop.is_set():
+        while True:
             detail = await _detail(stack.web_url, checked.campaign.id)
             figures = detail["figures"] if detail else None
             view.show(planned, figures)
@@ -122,8 +123,6 @@ async def _send(checked: Checked, stack: Stack, bus: Bus, view: ProgressView, st
             await asyncio.sleep(LOOK_EVERY_SECONDS)
     finally:
         launching.cancel()
-    if stop.is_set():
-        raise Fault("stopped before the campaign was finished")
     report: dict[str, Any] = await fetch_json(f"{stack.web_url}/api/campaigns/{checked.campaign.id}/report")
     return report
 
@@ -152,14 +151,6 @@ def _write(json_file: Path, report: DemoReport) -> None:
     json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
 
 
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return stop
-
-
 @contextlib.asynccontextmanager
 async def _simulator(folder: Path) -> AsyncIterator[Child]:
     arguments = (
@@ -170,8 +161,8 @@ async def _simulator(folder: Path) -> AsyncIterator[Child]:
         f"--state-dir={folder / 'simulator'}",
     )
     child = Child(Component("simulator", arguments), {}, folder / "logs")
-    await child.start(lambda: None)
     try:
+        await child.start(lambda: None)
         yield child
     finally:
         await child.stop()
