@@ -17,7 +17,7 @@ from sender import worker
 from sender.drivers.base import Accepted, Reply
 from sender.settings import Relay, SenderSettings
 
-ACK_WAIT_SECONDS = 1.0
+ACK_WAIT_SECONDS = 2.0
 SETTINGS = SenderSettings(
     pools={"main": Relay(max_connections=1, pipeline_depth=4)}, fetch_wait_seconds=0.5, retry_pause_seconds=0.05
 )

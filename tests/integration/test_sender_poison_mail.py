@@ -20,7 +20,7 @@ NAMES = [*(f"before{n}" for n in range(10)), "poison", *(f"behind{n}" for n in r
 
 @pytest.fixture
 async def bus(empty_nats_server):
-    connected = await NatsBus.connect(BusSettings(url=empty_nats_server.url, ack_wait_seconds=1.0), name="test")
+    connected = await NatsBus.connect(BusSettings(url=empty_nats_server.url, ack_wait_seconds=2.0), name="test")
     await connected.setup()
     yield connected
     await connected.close()
@@ -71,7 +71,8 @@ def taken(folder):
 
 async def test_a_mail_that_kills_its_worker_before_the_claim_is_given_up_and_nobody_near_it(bus, nats_server, tmp_path):
     await queue(bus)
-    assert await die_until_done(bus, nats_server.url, tmp_path, "claiming") == streams.MAX_DELIVERIES
+    deaths = await die_until_done(bus, nats_server.url, tmp_path, "claiming")
+    assert 1 < deaths <= streams.MAX_DELIVERIES  # fewer where a process was so slow that its hold lapsed
     told = await stories(bus)
     assert {name for name, word in told.items() if word == "failed"} == {"poison"}
     assert set(told) == set(NAMES)
