@@ -18,8 +18,8 @@ class Queues(msgspec.Struct, frozen=True, kw_only=True):
     """Mails that wait for a scheduled retry, of all campaigns."""
     batches: Mapping[str, int]
     """Batches that no producer has finished, by campaign."""
-    given_up: int
-    """Mails in the DLQ."""
+    given_up: Mapping[str, int]
+    """Mails in the DLQ, by class of failure."""
     ingest_lag: int
     """Events that are not in ClickHouse yet."""
     last_event: int
@@ -33,7 +33,7 @@ async def measure(bus: Bus) -> Queues:
     """Costs the server little, however much lies in the queues. Raises `RetryLater`."""
     due = await bus.count_by_subject(streams.MAIL.name, subjects.MAIL_DUE)
     retries = await bus.consumer_state(streams.WAITING.stream, streams.WAITING.name)
-    given_up = await bus.stream_state(streams.DLQ.name)
+    given_up = await bus.count_by_subject(streams.DLQ.name, subjects.DLQ)
     batches = await bus.count_by_subject(streams.BATCHES.name, subjects.BATCHES)
     events = await bus.stream_state(streams.EVENTS.name)
     ingester = await bus.consumer_state(streams.INGESTER.stream, streams.INGESTER.name)
@@ -41,7 +41,7 @@ async def measure(bus: Bus) -> Queues:
         due=due_by_lane(due),
         waiting=retries.waiting if retries else 0,
         batches={subject.rpartition(".")[2]: count for subject, count in batches.items()},
-        given_up=given_up.messages,
+        given_up=by_class(given_up),
         ingest_lag=ingester.waiting + ingester.in_flight if ingester else 0,
         last_event=events.last_sequence,
     )
@@ -56,6 +56,14 @@ def due_by_lane(counts: Mapping[str, int]) -> dict[tuple[str, str, str], int]:
     return lanes
 
 
+def by_class(counts: Mapping[str, int]) -> dict[str, int]:
+    """From subjects `dlq.<campaign>.<provider>.<class>`."""
+    classes: Counter[str] = Counter()
+    for subject, count in counts.items():
+        classes[subject.rpartition(".")[2]] += count
+    return dict(classes)
+
+
 def show(queues: Queues) -> None:
     """Set the gauges. A lane that is empty is not shown any more, rather than with what it last held."""
     depths: Counter[tuple[str, str]] = Counter()
@@ -65,6 +73,8 @@ def show(queues: Queues) -> None:
     for (pool, provider), count in depths.items():
         metrics.QUEUE_DEPTH.labels(pool, provider).set(count)
     metrics.RETRY_QUEUE_SIZE.set(queues.waiting)
-    metrics.DLQ_SIZE.set(queues.given_up)
+    metrics.DLQ_SIZE.clear()
+    for failure_class, count in queues.given_up.items():
+        metrics.DLQ_SIZE.labels(failure_class).set(count)
     metrics.BATCHES_WAITING.set(sum(queues.batches.values()))
     metrics.INGEST_LAG_EVENTS.set(queues.ingest_lag)

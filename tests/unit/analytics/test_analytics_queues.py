@@ -29,7 +29,7 @@ async def test_everything_in_the_queues_is_counted(filled_bus):
     measured = await queues.measure(filled_bus)
     assert measured.due == {("main", "gmail", "spring"): 2, ("main", "yahoo", "summer"): 1}
     assert measured.due_of("spring") == 2
-    assert (measured.waiting, measured.batches, measured.given_up) == (1, {"spring": 1}, 2)
+    assert (measured.waiting, measured.batches, measured.given_up) == (1, {"spring": 1}, {"block": 1, "soft": 1})
     assert (measured.ingest_lag, measured.last_event) == (3, 3)
 
 
@@ -49,6 +49,6 @@ async def test_gauges_show_what_was_measured_and_forget_lanes_that_are_empty(fil
     queues.show(await queues.measure(filled_bus))
     assert (depth("gmail"), depth("yahoo")) == (None, 1)
     assert REGISTRY.get_sample_value("retry_queue_size") == 1
-    assert REGISTRY.get_sample_value("dlq_size") == 2
+    assert REGISTRY.get_sample_value("dlq_size", {"failure_class": "soft"}) == 1
     assert REGISTRY.get_sample_value("batches_waiting") == 1
     assert REGISTRY.get_sample_value("ingest_lag_events") == 3

@@ -11,7 +11,7 @@ from jetpost.cli import app
 from jetpost.settings import load
 
 DOCS = Path(__file__).parents[3] / "docs"
-OURS = ("settings.md", "metrics.md", "operations.md")
+OURS = ("settings.md", "metrics.md", "operations.md", "failures.md")
 
 
 def blocks(language: str) -> list[str]:
