@@ -1,7 +1,7 @@
 """Which attempts were ever claimed: evidence for when the server has forgotten their ids.
 
 The server remembers message ids for a few minutes (`streams.Timing`); until then a duplicate answers the question at no cost.
-After it the journal does, and says where in EVENTS the outcome must lie if there is one. Reading it takes a second or so per
+After it the journal does, and says where in EVENTS the outcome must lie if there is one. Reading it takes half a second per
 million mails of the campaign, and is needed only for mails that outlived a dead worker by minutes.
 """
 
