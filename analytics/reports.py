@@ -259,6 +259,10 @@ class Reports:
         """The most frequent ways of not being accepted, by attempts."""
         return [FailureRow(*row) for row in await self._store.query("failures", campaign=campaign, limit=limit)]
 
+    async def doubts(self, campaign: str, limit: int = 100) -> list[EventRow]:
+        """The mails that are in doubt now, the newest doubts first."""
+        return [_event(row) for row in await self._store.query("doubts", campaign=campaign, limit=limit)]
+
     async def sizes(self, campaign: str) -> Sizes:
         ((mails, raw_bytes, queued_bytes),) = await self._store.query("sizes", campaign=campaign)
         return Sizes(mails, raw_bytes, queued_bytes, raw_bytes / queued_bytes if queued_bytes else 0.0)

@@ -248,6 +248,13 @@ class SampleReports:
         rows = [FailureRow(*words, int(total * share)) for *words, share in REPLIES]
         return [row for row in rows if row.count][:limit]
 
+    async def doubts(self, campaign: str, limit: int) -> list[EventRow]:
+        play = self._play(campaign)
+        count = min(limit, play.until("in_doubt", self._elapsed(play)))
+        rows = [self._event(play, 1_000 + number) for number in range(count)]
+        in_doubt = {"type": "in_doubt", "code": 0, "enhanced": "", "reply": "a worker died", "failure_class": ""}
+        return [msgspec.structs.replace(row, **in_doubt) for row in rows]
+
     async def sizes(self, campaign: str) -> Sizes:
         play = self._play(campaign)
         mails = min(play.recipients, play.until("first", self._elapsed(play) + 4))

@@ -28,7 +28,9 @@ FORBIDDEN: Final = HTTPStatus.FORBIDDEN
 UNAVAILABLE: Final = HTTPStatus.SERVICE_UNAVAILABLE
 
 CampaignId = Annotated[str, Path(alias="id", pattern=rf"^{ids.CAMPAIGN_ID.pattern}$", description="The campaign's id")]
-EventType = Literal["accepted", "deferred", "bounced", "failed", "expired", "suppressed", "in_doubt"]
+EventType = Literal[
+    "accepted", "deferred", "bounced", "failed", "expired", "suppressed", "in_doubt", "requeued", "doubt_resolved"
+]
 
 
 class EventQuery(BaseModel):
@@ -153,6 +155,20 @@ async def failures(
     """Attempts that did not end in acceptance, by class and reply."""
     info = await composer.info(campaign_id)
     return _json(models.Failures(failures=await reports.failures(info.id, limit)))
+
+
+@reading.get(
+    "/campaigns/{id}/doubts", responses=answers(models.Doubts, NOT_FOUND, UNAVAILABLE), response_class=Response
+)
+async def doubts(
+    composer: TheComposer,
+    reports: TheReports,
+    campaign_id: CampaignId,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+) -> Response:
+    """Mails that are in doubt now: a worker or a connection died before the outcome was known."""
+    info = await composer.info(campaign_id)
+    return _json(models.Doubts(doubts=await reports.doubts(info.id, limit)))
 
 
 @reading.get(

@@ -178,6 +178,13 @@ class Failures(msgspec.Struct, frozen=True, kw_only=True):
     failures: list[FailureRow]
 
 
+class Doubts(msgspec.Struct, frozen=True, kw_only=True):
+    """Mails of which nobody knows whether they were sent."""
+
+    doubts: list[EventRow]
+    """The newest first, each as it was stated; `jetpost doubts` resolves them."""
+
+
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
     """The campaign as it is after a command."""
 

@@ -20,6 +20,7 @@ STRUCTS: Final[Sequence[type[msgspec.Struct]]] = (
     models.LatencySeries,
     models.Providers,
     models.Failures,
+    models.Doubts,
     models.EventPage,
     models.Live,
     models.Changed,

@@ -216,6 +216,16 @@ async def test_an_outcome_stated_twice_makes_the_ledger_count_mail_by_mail(store
     assert await reports.ledger("spring") == Ledger(planned=1, accepted=1)
 
 
+async def test_mails_in_doubt_are_listed_until_something_is_known(store, reports):
+    stated = [in_doubt(1), in_doubt(2), accepted(2), in_doubt(3), facts.DoubtResolved(*mail(3), "accepted", "cli")]
+    stated += [in_doubt(4), facts.EmailRequeued(*mail(4, attempt=2)), in_doubt(5), in_doubt(5, attempt=2), accepted(6)]
+    await insert(store, stated)
+    assert [(row.recipient, row.attempt) for row in await reports.doubts("spring")] == [
+        ("user5@example.com", 2),
+        ("user1@example.com", 1),
+    ]
+
+
 async def test_a_closed_campaign_has_nothing_retrying(store, reports):
     stated = [facts.BatchPlanned("spring", AT, 1, 5), accepted(1), deferred(2)]
     await insert(store, [*stated, facts.CampaignClosed("spring", AT, "cancelled", 4)])

@@ -96,6 +96,22 @@ async def test_a_campaign_is_paused_after_asking(served, bus, page):
     assert (await campaigns.get(bus, "spring-launch")).status == "paused"
 
 
+async def test_mails_in_doubt_are_listed_where_there_are_any(served, page):
+    await page.open(f"{served}/campaigns/spring-launch")
+    await page.wait_for("document.querySelectorAll('#doubts tbody tr').length === 3")
+    assert await page.evaluate("document.getElementById('doubts').hidden") is False
+    assert page.complaints == []
+
+
+async def test_a_page_without_doubts_has_no_list_of_them(served, page):
+    await page.open(f"{served}/campaigns/win-back")
+    await page.wait_for("document.querySelector('canvas')")
+    hidden = await page.evaluate("document.getElementById('doubts').hidden")
+    assert hidden is (
+        await page.evaluate("document.querySelector('#ledger tr[data-outcome=in_doubt] td').textContent") == "0"
+    )
+
+
 async def test_without_clickhouse_the_page_says_what_is_missing(served, reports, page):
     reports.unavailable = True
     await page.open(f"{served}/campaigns/spring-launch")

@@ -9,11 +9,11 @@ import { ledgerTable } from "./ledger.js";
 import { colourOf, OVER_TIME } from "./outcomes.js";
 import { loading, tile } from "./overview.js";
 import { card, swatch } from "./parts.js";
-import { distribution, events, failures, providers, queue } from "./tables.js";
+import { distribution, doubts, events, failures, providers, queue } from "./tables.js";
 
 export function campaignView(id) {
-  const parts = [head(id), tiles(), rate(), ledgerTable(), funnel(), latency(), providers(), failures(), queue(), distribution(), events()];
-  const [header, numbers, rateCard, ledgerCard, funnelCard, latencyCard, providerCard, failureCard, queueCard, distributionCard, eventCard] = parts;
+  const parts = [head(id), tiles(), rate(), ledgerTable(), funnel(), latency(), providers(), failures(), queue(), distribution(), events(), doubts(id)];
+  const [header, numbers, rateCard, ledgerCard, funnelCard, latencyCard, providerCard, failureCard, queueCard, distributionCard, eventCard, doubtCard] = parts;
   const content = h(
     "div",
     { class: "stack" },
@@ -27,7 +27,7 @@ export function campaignView(id) {
       h("div", { class: "span-4 column" }, ledgerCard.node),
       h("div", { class: "span-6 column" }, latencyCard.node),
       h("div", { class: "span-6 column" }, providerCard.node),
-      h("div", { class: "span-8 column" }, failureCard.node, eventCard.node),
+      h("div", { class: "span-8 column" }, doubtCard.node, failureCard.node, eventCard.node),
       h("div", { class: "span-4 column column-short" }, queueCard.node, distributionCard.node),
     ),
   );

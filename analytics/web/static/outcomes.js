@@ -39,6 +39,9 @@ export const CLASSES = {
   hard: "Hard bounce",
   block: "Block",
   render: "Not renderable",
+  unreadable: "Not readable",
+  poison: "Poison",
+  in_doubt: "May be a repeat",
 };
 
 export const EVENTS = {
@@ -49,6 +52,8 @@ export const EVENTS = {
   expired: "Expired",
   suppressed: "Suppressed",
   in_doubt: "In doubt",
+  requeued: "Put back",
+  doubt_resolved: "Resolved",
 };
 
 export const STATUS = {

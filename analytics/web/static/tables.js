@@ -1,7 +1,8 @@
 // The tables of a campaign's page: by provider, by failure, in the queue, by latency, mail by mail.
 
+import { ask } from "./api.js";
 import { h, keyed, setAttribute, setText } from "./dom.js";
-import { bytes, compact, duration, NONE, number, percent, ratio, time } from "./format.js";
+import { bytes, compact, duration, moment, NONE, number, percent, ratio, time } from "./format.js";
 import { CLASSES, EVENTS, PROVIDERS } from "./outcomes.js";
 import { card, ledgerBar, swatch } from "./parts.js";
 
@@ -61,8 +62,10 @@ export function failures() {
   } };
 }
 
+const COLOURS = { deferred: "retrying", requeued: "retrying", doubt_resolved: "in_doubt" };
+
 function tag(type) {
-  const colour = type === "deferred" ? "retrying" : type;
+  const colour = COLOURS[type] ?? type;
   return h("span", { class: "tag" }, swatch({ key: colour }), EVENTS[type] ?? type);
 }
 
@@ -114,6 +117,38 @@ export function distribution() {
         nodes[1].firstChild.style.width = `${(100 * bucket.count) / most}%`;
       }),
     );
+  } };
+}
+
+/** Only there while somebody is in doubt; asked for anew when their number changes. */
+export function doubts(id) {
+  const body = h("tbody");
+  const node = card("In doubt", { note: "Nobody knows whether these were sent; jetpost doubts tells what to do" }, table([["Since"], ["Recipient"], ["Provider"], ["Attempt", "num"], ["Mail"]], body));
+  node.id = "doubts";
+  node.hidden = true;
+  let shown = 0;
+  let asking = false;
+  const refresh = async (count) => {
+    asking = true;
+    try {
+      const { doubts: rows } = await ask(`/api/campaigns/${encodeURIComponent(id)}/doubts?limit=50`);
+      shown = count;
+      node.hidden = rows.length === 0;
+      keyed(body, rows, (row) => row.sequence, () =>
+        textRow(
+          [["td", "nowrap muted"], ["td", "nowrap"], ["td", ""], ["td", "num"], ["td", "mono"]],
+          (item) => [moment(item.at), item.recipient, PROVIDERS[item.provider] ?? item.provider, number(item.attempt), item.mail_id],
+        ),
+      );
+    } catch {
+      // The next snapshot asks again; the page says by itself when nothing answers.
+    } finally {
+      asking = false;
+    }
+  };
+  return { node, show: ({ figures }) => {
+    const count = figures.progress.ledger.in_doubt;
+    if (count !== shown && !asking) refresh(count);
   } };
 }
 

@@ -63,6 +63,7 @@ async def test_a_report_holds_everything(client):
         ("latency", models.LatencySeries),
         ("providers", models.Providers),
         ("failures", models.Failures),
+        ("doubts", models.Doubts),
         ("events", models.EventPage),
     ],
 )
