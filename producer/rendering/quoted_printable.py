@@ -9,7 +9,6 @@ constant is encoded twice. Why quoted-printable at all: docs/decisions/0006-mime
 from __future__ import annotations
 
 import re
-from binascii import b2a_qp
 from functools import lru_cache
 from typing import Final
 
@@ -35,33 +34,85 @@ def encode(text: str, column: int = 0, *, continues: bool = False) -> str:
 
     White space at the end of a line has to be encoded, and the end of `text` counts as one unless it continues.
     """
-    line_breaks = text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-    padded = "x" * column + line_breaks + ("x" if continues else "")
-    encoded = b2a_qp(padded.encode("utf-8")).replace(b"\n", b"\r\n").decode("ascii")
-    return encoded[column : -1 if continues else None]
+    *lines, last = _lines(text)
+    if not lines:
+        return _encode_line(last, column, continues)
+    first, *middle = lines
+    encoded = [_encode_line(first, column), *map(_encode_line, middle), _encode_line(last, 0, continues)]
+    return "\r\n".join(encoded)
 
 
 def encode_body(text: str) -> str:
     """Encode a whole body. Lines are remembered: in a campaign most come again and again."""
-    return "\r\n".join(map(_encode_line, text.replace("\r\n", "\n").replace("\r", "\n").split("\n")))
+    return "\r\n".join(map(_encode_line_once, _lines(text)))
 
 
-@lru_cache(maxsize=4_096)
-def _encode_line(line: str) -> str:
-    return encode(line)
+def _lines(text: str) -> list[str]:
+    return (text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text).split("\n")
+
+
+def _encode_line(line: str, column: int = 0, continues: bool = False) -> str:
+    quoted = line.replace("=", "=3D")
+    if not (quoted.isascii() and quoted.isprintable()):
+        quoted = _SPECIAL.sub(_quote, quoted)
+    if quoted.endswith((" ", "\t")) and not continues:
+        quoted = quoted[:-1] + ("=20" if quoted[-1] == " " else "=09")
+    return quoted if column + len(quoted) <= _MAX_COLUMN else _broken(quoted, column)
+
+
+_encode_line_once = lru_cache(maxsize=4_096)(_encode_line)
+
+_SPECIAL: Final = re.compile(r"[^\t -~]+")
+
+
+def _quote(special: re.Match[str]) -> str:
+    return "=" + special.group().encode("utf-8").hex("=").upper()
+
+
+def _broken(quoted: str, column: int) -> str:
+    """Soft breaks where lines would get too long, and not within `=XX`."""
+    lines: list[str] = []
+    start, end = 0, _MAX_COLUMN - column
+    while end < len(quoted):
+        escape_begins = quoted.find("=", max(end - 2, start), end)
+        if escape_begins >= 0:
+            end = escape_begins
+        lines.append(quoted[start:end])
+        start, end = end, end + _MAX_COLUMN
+    lines.append(quoted[start:])
+    return _SOFT_BREAK.join(lines)
 
 
 def write_text(value: object) -> str:
     """Encode a value between segments that `lay_out` made."""
     text = value if value.__class__ is str else str(value)
-    return _fitted(text) if _plain(text) else _set_apart(encode(text))
+    if _plain(text):
+        return _fitted(text)
+    return _remembered(text) if len(text) <= _WORTH_REMEMBERING else _set_apart(encode(text))
 
 
 def write_html(value: object) -> str:
     """Escape a value as Jinja2's autoescape does, then encode it like `write_text`."""
-    if value.__class__ is str and _plain_in_html(value):
-        return _fitted(value)
+    if value.__class__ is str:
+        if _plain_in_html(value):
+            return _fitted(value)
+        if len(value) <= _WORTH_REMEMBERING:
+            return _remembered_in_html(value)
     return write_text(str(escape(value)))
+
+
+_WORTH_REMEMBERING: Final = 40
+"""Values up to this long are mostly names and places, and come again."""
+
+
+@lru_cache(maxsize=4_096)
+def _remembered(text: str) -> str:
+    return _set_apart(encode(text))
+
+
+@lru_cache(maxsize=4_096)
+def _remembered_in_html(text: str) -> str:
+    return write_text(str(escape(text)))
 
 
 def _fitted(plain: str) -> str:

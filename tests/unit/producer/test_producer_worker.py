@@ -3,7 +3,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from campaigns_in_memory import (
+from fakes import FakeClock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from producing import (
     SETTINGS,
     Killed,
     Life,
@@ -16,9 +19,6 @@ from campaigns_in_memory import (
     set_status,
     stated,
 )
-from fakes import FakeClock
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from events import ids, schemas, streams, subjects
 from events.bus import Message

@@ -1,4 +1,4 @@
-"""A campaign ready for producers, on any bus; and a process that dies at a given moment."""
+"""A campaign that is ready for producers, on any bus; and a process that dies at a given moment."""
 
 from __future__ import annotations
 
@@ -73,29 +73,40 @@ async def set_status(bus: Bus, status: schemas.CampaignStatus) -> None:
 
 async def produce(bus: Bus, clock: Callable[[], float], until: Callable[[], Any]) -> None:
     """A producer that works until the condition holds, and then disappears without a word. Raises what it dies of."""
+    running = asyncio.create_task(worker.run(bus, SETTINGS, clock=clock, stop=asyncio.Event()))
     async with asyncio.timeout(20):
-        running = asyncio.create_task(worker.run(bus, SETTINGS, clock=clock, stop=asyncio.Event()))
         while not running.done() and not await until():
             await asyncio.wait({running}, timeout=0.001)
-    running.cancel()
+        while not running.done():
+            running.cancel()  # again and again: Python 3.11's wait_for, which nats-py uses, may swallow it (gh-86296)
+            await asyncio.wait({running}, timeout=0.05)
     with suppress(asyncio.CancelledError):
         await running
 
 
 async def send_everything(bus: Bus) -> list[str]:
     """A sender that takes all due mails, states their acceptance and acknowledges them; returns their addresses."""
+    async with asyncio.timeout(20):
+        return [address for lane in streams.lanes("autumn", "main") for address in await send_lane(bus, lane.name)]
+
+
+async def send_lane(bus: Bus, lane: str) -> list[str]:
     sent: list[str] = []
-    for lane in streams.lanes("autumn", "main"):
-        consumer = await bus.consumer("MAIL", lane.name)
-        while deliveries := await consumer.fetch(1_000, 0):
-            mails = [schemas.decode_mail(delivery.payload) for delivery in deliveries]
-            sent += [mail.recipient for mail in mails]
-            accepted = [EmailAccepted("autumn", 0.0, m.mail_id, 1, m.recipient, "main", "gmail", 0.1) for m in mails]
-            await bus.publish(
-                "EVENTS", [Message(facts.subject_of(f), facts.encode(f), facts.id_of(f)) for f in accepted]
-            )
-            await consumer.ack(deliveries)
+    consumer = await bus.consumer("MAIL", lane)
+    while await unsettled(bus, lane):
+        deliveries = await consumer.fetch(1_000, 5)
+        mails = [schemas.decode_mail(delivery.payload) for delivery in deliveries]
+        accepted = [EmailAccepted("autumn", 0.0, m.mail_id, 1, m.recipient, "main", "gmail", 0.1) for m in mails]
+        await bus.publish("EVENTS", [Message(facts.subject_of(f), facts.encode(f), facts.id_of(f)) for f in accepted])
+        await consumer.ack(deliveries)
+        sent += [mail.recipient for mail in mails]
+    await consumer.close()
     return sent
+
+
+async def unsettled(bus: Bus, consumer: str) -> int:
+    state = await bus.consumer_state("MAIL", consumer)
+    return 0 if state is None else state.waiting + state.in_flight
 
 
 async def stated(bus: Bus, kind: type[facts.Fact]) -> list[facts.Fact]:
@@ -128,6 +139,8 @@ class Mortal:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._target, name)
+        if not callable(attribute):
+            return attribute
         if inspect.isasyncgenfunction(attribute):
             return lambda *given, **named: self._iterate(attribute(*given, **named))
 
