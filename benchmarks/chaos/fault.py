@@ -1,0 +1,62 @@
+"""What a fault is: what it does, when it strikes, and how much it may leave in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from events.schemas import DeliveryPolicy
+from jetpost.simulator.settings import Faults as SmtpFaults
+
+if TYPE_CHECKING:
+    from benchmarks.chaos.stage import Stage
+
+Yardstick = Literal["planned", "queued", "taken", "stated"]
+"""By what the moment is chosen: batches planned, mails queued, mails that the simulator took, outcomes stated."""
+
+Doubts = Literal["none", "wire", "struck"]
+"""What may be left in doubt: nothing; what is on a sender's wire, per strike; what is on a connection, per SMTP fault."""
+
+
+class Fault(NamedTuple):
+    name: str
+    what: str
+    """In the words of the published table."""
+    strike: Callable[[Strike], Awaitable[None]] | None = None
+    by: Yardstick = "taken"
+    doubts: Doubts = "none"
+    smtp: SmtpFaults | None = None
+    """What the simulator does wrong all the time."""
+    policy: DeliveryPolicy = "at_most_once"
+    clustered: bool = False
+    """Runs on three nats-servers with three copies of everything."""
+    again: bool = False
+    """The launch is what dies; it is started again."""
+
+
+class Strike:
+    """One blow: what a fault may hit, and chance."""
+
+    def __init__(self, stage: Stage, chance: random.Random, launch: asyncio.subprocess.Process) -> None:
+        self.stage = stage
+        self.chance = chance
+        self.launch = launch
+        self.notes: list[str] = []
+
+    def choose(self, kind: str) -> str:
+        """A process of a kind, such as `sender`."""
+        return self.chance.choice(self.names(kind))
+
+    def names(self, kind: str) -> Sequence[str]:
+        return sorted(name for name in self.stage.processes() if name.partition("-")[0] == kind)
+
+    def signal(self, name: str, number: signal.Signals) -> int:
+        """Send a signal to a process by its present id."""
+        pid = self.stage.processes()[name]
+        os.kill(pid, number)
+        self.notes.append(f"{number.name} {name}")
+        return pid

@@ -1,0 +1,40 @@
+"""How much chaos: quick for every change, full for the published table."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    seed: int = 1
+    runs: int = 1
+    """Of each fault."""
+    mails: int = 3_000
+    """In each run."""
+    ack_wait_seconds: float = 10.0
+    """After this long a dead worker's mails go to another. Shorter than in production, because every kill waits for it."""
+    senders: int = 2
+    producers: int = 2
+    connections: int = 10
+    """Of each sender."""
+    pipeline_depth: int = 16
+    strikes: int = 1
+    """In one run, at most."""
+
+    @property
+    def wire(self) -> int:
+        """Mails that may be on the wire of one sender: what a kill may leave in doubt."""
+        return self.connections * self.pipeline_depth
+
+    @property
+    def batch_size(self) -> int:
+        return max(50, self.mails // 12)
+
+    def with_changes(self, *, seed: int | None, runs: int | None, mails: int | None, ack_wait: float | None) -> Options:
+        wanted = {"seed": seed, "runs": runs, "mails": mails, "ack_wait_seconds": ack_wait}
+        return msgspec.structs.replace(self, **{name: value for name, value in wanted.items() if value is not None})
+
+
+USUAL = Options()
+QUICK = Options(mails=1_000, ack_wait_seconds=6.0, connections=4)
+FULL = Options(runs=10, mails=30_000, ack_wait_seconds=15.0, connections=20, strikes=3)
