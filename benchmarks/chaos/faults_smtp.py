@@ -12,7 +12,7 @@ SELDOM: Final = 0.001
 """For what keeps a connection waiting for its timeout."""
 
 
-def _relay(name: str, what: str, faults: Faults, **more: Any) -> Fault:
+def _relay(name: str, what: str, faults: Faults, **more: Any) -> Fault:  # noqa: ANN401 - fields of Fault
     return Fault(name, what, smtp=faults, doubts="struck", **more)
 
 
