@@ -11,6 +11,7 @@ from typing import Final
 
 from events.bus import Delivery
 from events.errors import BusError, BusUnavailable, StreamMissing
+from events.nats_errors import from_answer
 from events.nats_frames import answer_frames, frame
 from events.nats_wire import NO_RESPONDERS, ConnectionLost, WireClient, status_of
 
@@ -33,6 +34,7 @@ class NatsConsumer:
     def __init__(self, client: WireClient, stream: str, name: str) -> None:
         self._client = client
         self._name = f"{name} of {stream}"
+        self._info_subject = f"$JS.API.CONSUMER.INFO.{stream}.{name}"
         self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"
         self._inbox = client.new_inbox()
         self._receiver = 0
@@ -70,16 +72,28 @@ class NatsConsumer:
         line = headers.partition(b"\r\n")[0].decode("ascii", "replace")
         return BusUnavailable(f"consumer {self._name} refused to deliver: {line}")
 
-    def _raise_refusal(self) -> None:
+    async def _raise_refusal(self) -> None:
         if self._refusal is not None:
             refusal, self._refusal = self._refusal, None
+            if isinstance(refusal, StreamMissing) and await self._exists():
+                raise BusUnavailable(f"consumer {self._name} does not answer: it has no leader for the moment")
             raise refusal
+
+    async def _exists(self) -> bool:
+        """In a cluster nobody answers while a consumer changes its leader, just as when it was deleted."""
+        answer = json.loads(await self._client.ask(self._info_subject, b"", CONFIRM_TIMEOUT_SECONDS))
+        if "error" not in answer:
+            return True
+        error = from_answer(answer["error"], f"consumer {self._name}")
+        if isinstance(error, StreamMissing):
+            return False
+        raise error
 
     async def fetch(self, limit: int, max_wait_seconds: float) -> list[Delivery]:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + max_wait_seconds
         while not self._arrived:
-            self._raise_refusal()
+            await self._raise_refusal()
             remaining = give_up_at - loop.time()
             if remaining <= 0:
                 return []

@@ -14,6 +14,8 @@ from events.errors import describe
 
 _STREAM_NOT_FOUND: Final = 10059
 _CONSUMER_NOT_FOUND: Final = 10014
+_PEERS_OFFLINE: Final = 10005
+"""The cluster cannot place a stream: too few of its servers are up. While it forms, a moment later there are enough."""
 _FULL: Final = frozenset({10023, 10047, 10054, 10077, 10122})
 """Error codes with which JetStream refuses to store for want of room: insufficient resources, storage, maximum exceeded."""
 
@@ -23,7 +25,7 @@ def from_answer(error: dict[str, Any], what: str) -> errors.BusError:
     code, description = error.get("err_code"), error.get("description", "")
     if code in _FULL:
         return errors.StreamFull(f"JetStream refuses to store more: {description} (error {code})")
-    if error.get("code") == 503:
+    if error.get("code") == 503 or code == _PEERS_OFFLINE:
         return errors.BusUnavailable(f"JetStream is not ready: {description}")
     if code in (_STREAM_NOT_FOUND, _CONSUMER_NOT_FOUND):
         return errors.StreamMissing(f"{what}: {description}; run `jetpost setup`")

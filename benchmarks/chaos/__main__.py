@@ -60,7 +60,7 @@ async def _on_one_stage(
     async with opened(folder, options, clustered=clustered) as stage:
         while waiting and not any(run.broken for run in runs):
             runs.append(await _one(stage, *waiting.pop(0), options, json_file))
-    if any(run.broken for run in runs):
+    if options.keep or any(run.broken for run in runs):
         print(f"  kept for inspection: {folder}", flush=True)
     else:
         shutil.rmtree(folder)
@@ -78,7 +78,11 @@ async def _one(stage: Stage, fault: Fault, number: int, options: Options, json_f
 def _options(arguments: argparse.Namespace) -> Options:
     base = QUICK if arguments.quick else FULL if arguments.full else USUAL
     return base.with_changes(
-        seed=arguments.seed, runs=arguments.runs, mails=arguments.mails, ack_wait=arguments.ack_wait
+        seed=arguments.seed,
+        runs=arguments.runs,
+        mails=arguments.mails,
+        ack_wait_seconds=arguments.ack_wait,
+        keep=arguments.keep or None,
     )
 
 
@@ -94,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, help="runs of each fault")
     parser.add_argument("--mails", type=int, help="mails in each run")
     parser.add_argument("--ack-wait", type=float, help="seconds after which a dead worker's mails go to another")
+    parser.add_argument("--keep", action="store_true", help="keep all folders, also where every promise was kept")
     parser.add_argument("--json", type=Path, help="add the runs to this file")
     return parser
 

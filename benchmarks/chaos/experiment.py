@@ -160,7 +160,7 @@ def _doubts_at_most(fault: Fault, options: Options, blow: Strike, struck: int) -
             others = len(blow.notes) - died
             return options.wire * (died + others * options.senders)
         case "struck":
-            return options.pipeline_depth * struck
+            return struck
 
 
 def _keep(stage: Stage, mailing: Mailing, judged: verdict.Verdict) -> None:

@@ -19,7 +19,8 @@ Yardstick = Literal["planned", "queued", "taken", "stated"]
 """By what the moment is chosen: batches planned, mails queued, mails that the simulator took, outcomes stated."""
 
 Doubts = Literal["none", "wire", "struck"]
-"""What may be left in doubt: nothing; what is on a sender's wire, per strike; what is on a connection, per SMTP fault."""
+"""What may be left in doubt: nothing; what is on the wire of a sender that is struck; one mail for each time the relay
+misbehaves."""
 
 
 class Fault(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.chaos.fault import Fault
 from jetpost.simulator.settings import Faults
@@ -12,25 +12,27 @@ SELDOM: Final = 0.001
 """For what keeps a connection waiting for its timeout."""
 
 
-def _relay(name: str, what: str, faults: Faults, **more: Any) -> Fault:  # noqa: ANN401 - fields of Fault
-    return Fault(name, what, smtp=faults, doubts="struck", **more)
-
+_TAKEN_IN_SILENCE: Final = Faults(hang_after_accepting=SELDOM)
 
 FAULTS: Final = (
-    _relay("smtp-421", "the relay answers 421 and closes", Faults(shut_down=RARELY)),
-    _relay("smtp-drop-early", "connections drop before the message", Faults(drop_before_message=RARELY)),
-    _relay("smtp-drop", "connections drop at the final dot, mail not taken", Faults(drop_before_accepting=RARELY)),
-    _relay("smtp-drop-taken", "connections drop at the final dot, mail taken", Faults(drop_after_accepting=RARELY)),
-    _relay("smtp-hang", "the relay hangs at the final dot, mail not taken", Faults(hang=SELDOM)),
-    _relay(
-        "smtp-hang-taken", "the relay takes mails and never answers (RFC 1047)", Faults(hang_after_accepting=SELDOM)
+    Fault("smtp-421", "the relay answers 421 and closes", smtp=Faults(shut_down=RARELY)),
+    Fault("smtp-drop-early", "connections drop before the message", smtp=Faults(drop_before_message=RARELY)),
+    *(
+        Fault(name, what, smtp=faults, doubts="struck")
+        for name, what, faults in (
+            ("smtp-drop", "connections drop at the final dot, mail not taken", Faults(drop_before_accepting=RARELY)),
+            ("smtp-drop-taken", "connections drop at the final dot, mail taken", Faults(drop_after_accepting=RARELY)),
+            ("smtp-hang", "the relay hangs at the final dot, mail not taken", Faults(hang=SELDOM)),
+            ("smtp-hang-taken", "the relay takes mails and never answers (RFC 1047)", _TAKEN_IN_SILENCE),
+            ("smtp-half-close", "the relay half-closes at the final dot", Faults(half_close=RARELY)),
+            ("smtp-garbage", "the relay answers the final dot with garbage", Faults(garbage=RARELY)),
+        )
     ),
-    _relay(
+    Fault(
         "smtp-hang-again",
-        "the same under `at_least_once`",
-        Faults(hang_after_accepting=SELDOM),
+        "the same silence under `at_least_once`",
+        smtp=_TAKEN_IN_SILENCE,
+        doubts="struck",
         policy="at_least_once",
     ),
-    _relay("smtp-half-close", "the relay half-closes at the final dot", Faults(half_close=RARELY)),
-    _relay("smtp-garbage", "the relay answers the final dot with garbage", Faults(garbage=RARELY)),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -21,6 +23,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     strikes: int = 1
     """In one run, at most."""
 
+    keep: bool = False
+    """Keep the folders of runs in which every promise was kept, too."""
+
     @property
     def wire(self) -> int:
         """Mails that may be on the wire of one sender: what a kill may leave in doubt."""
@@ -30,9 +35,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def batch_size(self) -> int:
         return max(50, self.mails // 12)
 
-    def with_changes(self, *, seed: int | None, runs: int | None, mails: int | None, ack_wait: float | None) -> Options:
-        wanted = {"seed": seed, "runs": runs, "mails": mails, "ack_wait_seconds": ack_wait}
-        return msgspec.structs.replace(self, **{name: value for name, value in wanted.items() if value is not None})
+    def with_changes(self, **changes: Any) -> Options:  # noqa: ANN401 - options are of many types
+        """Those that are not None replace what is here."""
+        return msgspec.structs.replace(self, **{name: value for name, value in changes.items() if value is not None})
 
 
 USUAL = Options()

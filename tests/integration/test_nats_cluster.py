@@ -1,0 +1,53 @@
+"""The bus on a cluster of three servers that keep three copies, while it is without a leader."""
+
+import asyncio
+
+import pytest
+
+from benchmarks.chaos.cluster import Cluster
+from events import streams, subjects
+from events.bus import Message
+from events.errors import RetryLater
+from events.nats_bus import BusSettings, NatsBus
+
+LANE = streams.lane("spring", "main", "gmail")
+MAIL = Message(subjects.mail_due("main", "gmail", "spring"), b"mail", "m/1")
+WAIT_SECONDS = 60
+
+
+@pytest.fixture
+async def cluster(tmp_path):
+    async with Cluster(tmp_path) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def bus(cluster):
+    bus = await NatsBus.connect(BusSettings(url=cluster.url, replicas=3), name="test")
+    await bus.setup()
+    await bus.create_consumer(LANE)
+    yield bus
+    await bus.close()
+
+
+async def patiently(call):
+    """What a worker does: `RetryLater` is no reason to end."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            try:
+                return await call()
+            except RetryLater:
+                await asyncio.sleep(0.1)
+
+
+async def test_a_consumer_that_changes_its_leader_is_not_called_missing(cluster, bus):
+    lane = await bus.consumer(LANE.stream, LANE.name)
+    for name in cluster.names:
+        cluster.kill(name)
+        back = asyncio.ensure_future(cluster.start(name))
+        while not back.done():
+            assert await patiently(lambda: lane.fetch(1, 0.05)) == []
+        await back
+    await patiently(lambda: bus.publish(LANE.stream, [MAIL]))
+    (delivery,) = await patiently(lambda: lane.fetch(1, WAIT_SECONDS))
+    assert delivery.payload == b"mail"
