@@ -28,7 +28,7 @@ def clock():
     return FakeClock()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def free_port():
     """A function that returns a TCP port of the loopback interface which nobody listened on a moment ago."""
 
