@@ -17,8 +17,7 @@ from typing import Self
 import msgspec
 from msgspec.structs import replace
 
-from events.nats_bus import NatsBus
-from jetpost import embedded_nats, runtime, secret, version
+from jetpost import embedded_nats, provision, runtime, secret, version
 from jetpost.errors import ChildFailed
 from jetpost.settings import Settings, to_environment
 from jetpost.supervisor import Child, Component
@@ -55,7 +54,7 @@ class Stack:
             unless_up.enter_context(runtime.owned(self.settings.data_dir))
             if self.plan.embedded_nats:
                 await self._start_nats(unless_up)
-            await self._set_up()
+            await provision.streams(self.settings.nats)
             for same in _components(self.plan):
                 await self._start(same, unless_up)
             self._note()
@@ -80,13 +79,6 @@ class Stack:
         server = await exits.enter_async_context(embedded_nats.kept_up(folder, self.plan.sync_interval))
         self.settings = replace(self.settings, nats=replace(self.settings.nats, url=server.url))
         self._inherited = (server.lifeline,)
-
-    async def _set_up(self) -> None:
-        bus = await NatsBus.connect(self.settings.nats, name="jetpost setup")
-        try:
-            await bus.setup()
-        finally:
-            await bus.close()
 
     async def _start(self, same: Sequence[Component], exits: contextlib.AsyncExitStack) -> None:
         """Components of one kind start, and later stop, together."""

@@ -27,7 +27,10 @@ class Node(NamedTuple):
 
 
 class Cluster:
-    """Use it as an asynchronous context manager; inside, all three are up. Ports stay the same over restarts."""
+    """Use it as an asynchronous context manager; inside, all three are up, though they may not have found each other yet.
+
+    Ports stay the same over restarts.
+    """
 
     def __init__(self, folder: Path) -> None:
         ports = _free_ports(9)
@@ -49,7 +52,6 @@ class Cluster:
         try:
             await asyncio.gather(*(self._spawn(node) for node in self._nodes.values()))
             await asyncio.gather(*(self._until_healthy(node) for node in self._nodes.values()))
-            await self._until_complete()
         except BaseException:
             await self._stop_all()
             raise
@@ -112,26 +114,11 @@ class Cluster:
             while not await asyncio.to_thread(_get, node, "/healthz"):  # noqa: ASYNC110 - it happens in another process
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
-    async def _until_complete(self) -> None:
-        """Healthy servers may not know of each other yet."""
-        async with asyncio.timeout(READY_SECONDS):
-            while True:
-                if any([await asyncio.to_thread(_sees_all, node) for node in self._nodes.values()]):
-                    return
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)
-
     async def _stop_all(self) -> None:
         running = [process for process in self._processes.values() if process.returncode is None]
         for process in running:
             process.terminate()
         await asyncio.gather(*(process.wait() for process in running))
-
-
-def _sees_all(node: Node) -> bool:
-    """Whether the server leads the cluster, and has the two others with it."""
-    meta = _get(node, "/jsz").get("meta_cluster", {})
-    others = [other for other in meta.get("replicas") or [] if other.get("current") and not other.get("offline")]
-    return meta.get("leader") == node.name and len(others) == 2
 
 
 def _leader_by(node: Node, stream: str) -> str:

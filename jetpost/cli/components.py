@@ -6,8 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from events.nats_bus import NatsBus
-from jetpost import process, stack
+from jetpost import process, provision, stack
 from jetpost.cli.state import Fault, effective, out, run
 from jetpost.settings import Effective, Settings
 
@@ -73,7 +72,7 @@ def _setup() -> None:
     `jetpost up` does so by itself. Tables of an embedded ClickHouse are made by the process that has it.
     """
     settings = effective().settings
-    run(_set_up_streams(settings))
+    run(provision.streams(settings.nats))
     out.print("Streams are as this release needs them.")
     if _embeds_clickhouse(settings):
         out.print("No ClickHouse server is set (analytics.clickhouse.url).")
@@ -82,14 +81,6 @@ def _setup() -> None:
 
     run(clickhouse.migrate(settings.analytics))
     out.print("Tables are as this release needs them.")
-
-
-async def _set_up_streams(settings: Settings) -> None:
-    bus = await NatsBus.connect(settings.nats, name="jetpost setup")
-    try:
-        await bus.setup()
-    finally:
-        await bus.close()
 
 
 def _names_clickhouse(found: Effective) -> bool:

@@ -9,6 +9,7 @@ from events import streams, subjects
 from events.bus import Message
 from events.errors import RetryLater
 from events.nats_bus import BusSettings, NatsBus
+from jetpost import provision
 
 LANE = streams.lane("spring", "main", "gmail")
 MAIL = Message(subjects.mail_due("main", "gmail", "spring"), b"mail", "m/1")
@@ -23,8 +24,9 @@ async def cluster(tmp_path):
 
 @pytest.fixture
 async def bus(cluster):
-    bus = await NatsBus.connect(BusSettings(url=cluster.url, replicas=3), name="test")
-    await bus.setup()
+    settings = BusSettings(url=cluster.url, replicas=3)
+    await provision.streams(settings)  # the servers have only just found each other
+    bus = await NatsBus.connect(settings, name="test")
     await bus.create_consumer(LANE)
     yield bus
     await bus.close()
