@@ -46,6 +46,11 @@ test: develop ## all tests, on real servers (Debian packages that some need are 
 test-unit: develop ## the tests that need no server; seconds
 	$(BIN)/pytest tests/unit $(ARGS)
 
+##@ Prove
+.PHONY: chaos
+chaos: develop ## kill everything at random and count (make chaos ARGS="--full")
+	@$(BIN)/python -m benchmarks.chaos $(ARGS)
+
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Jetpost needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)

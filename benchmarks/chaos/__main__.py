@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -33,6 +34,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     options = _options(arguments)
     chosen = [fault for fault in catalogue.FAULTS if not arguments.only or fault.name in arguments.only]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever ends us, what we started ends too
     began = time.monotonic()
     runs = asyncio.run(_all(chosen, options, arguments.json))
     results.show(runs, options, time.monotonic() - began)
@@ -40,24 +42,30 @@ def main() -> None:
 
 
 async def _all(faults: Sequence[Fault], options: Options, json_file: Path | None) -> list[Run]:
+    """On one nats-server, and on three."""
+    alone, clustered = [
+        _kind([fault for fault in faults if fault.clustered is wanted], options, json_file) for wanted in (False, True)
+    ]
+    if options.together:
+        both = await asyncio.gather(alone, clustered)
+        return [*both[0], *both[1]]
+    return [*await alone, *await clustered]
+
+
+async def _kind(faults: Sequence[Fault], options: Options, json_file: Path | None) -> list[Run]:
     """Faults that need the same servers share a stack, until a run breaks a promise: then its stack is kept as it was."""
     runs: list[Run] = []
-    for clustered in (False, True):
-        waiting = [
-            (fault, number) for fault in faults if fault.clustered is clustered for number in range(options.runs)
-        ]
-        while waiting:
-            runs += await _on_one_stage(waiting, options, clustered, json_file)
+    waiting = [(fault, number) for fault in faults for number in range(options.runs)]
+    while waiting:
+        runs += await _on_one_stage(waiting, options, json_file)
     return runs
 
 
-async def _on_one_stage(
-    waiting: list[tuple[Fault, int]], options: Options, clustered: bool, json_file: Path | None
-) -> list[Run]:
+async def _on_one_stage(waiting: list[tuple[Fault, int]], options: Options, json_file: Path | None) -> list[Run]:
     """Takes from `waiting` until it is empty or a promise is broken."""
     folder = Path(tempfile.mkdtemp(prefix="jetpost-chaos-"))
     runs: list[Run] = []
-    async with opened(folder, options, clustered=clustered) as stage:
+    async with opened(folder, options, clustered=waiting[0][0].clustered) as stage:
         while waiting and not any(run.broken for run in runs):
             runs.append(await _one(stage, *waiting.pop(0), options, json_file))
     if options.keep or any(run.broken for run in runs):

@@ -23,6 +23,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     strikes: int = 1
     """In one run, at most."""
 
+    together: bool = False
+    """One nats-server and three at the same time, as there is more waiting than work."""
     keep: bool = False
     """Keep the folders of runs in which every promise was kept, too."""
 
@@ -41,5 +43,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 USUAL = Options()
-QUICK = Options(mails=1_000, ack_wait_seconds=6.0, connections=4)
+QUICK = Options(mails=1_000, ack_wait_seconds=6.0, connections=4, together=True)
 FULL = Options(runs=10, mails=30_000, ack_wait_seconds=15.0, connections=20, strikes=3)
