@@ -38,21 +38,28 @@ async def kept_up(store_dir: Path, sync_interval: str) -> AsyncIterator[KeptUp]:
     with os.fdopen(see_end, "rb") as watched, os.fdopen(lifeline, "wb"):
         server = NatsServer(store_dir, sync_interval=sync_interval)
         await server.start()
-        keeper = asyncio.create_task(_keep(server, sync_interval, watched), name="embedded nats-server")
+        guarded = asyncio.get_running_loop().create_future()
+        keeper = asyncio.create_task(_keep(server, sync_interval, watched, guarded), name="embedded nats-server")
         try:
+            # Killed before its guard is there, we would leave the server behind: nobody is to hear of it sooner.
+            await asyncio.wait({keeper, guarded}, return_when=asyncio.FIRST_COMPLETED)
+            if keeper.done():
+                keeper.result()
             yield KeptUp(server.url, lifeline)
         finally:
             keeper.cancel()
             await asyncio.wait({keeper})
 
 
-async def _keep(server: NatsServer, sync_interval: str, watched: IO[bytes]) -> None:
+async def _keep(server: NatsServer, sync_interval: str, watched: IO[bytes], guarded: asyncio.Future[None]) -> None:
     while True:
         port = server.port
         try:
             async with _guarded(server.pid, watched):
+                if not guarded.done():
+                    guarded.set_result(None)
                 code = await server.wait()
-        except asyncio.CancelledError:
+        except BaseException:
             await server.stop()
             raise
         _log.warning("nats-server ended with status %s; it is started again", code)
