@@ -5,6 +5,7 @@
 
 Workers of one test share one `MemoryBus`. Time is the clock's: move it, and ack-waits run out and scheduled messages fire.
 `bus.unavailable = True` makes every call raise `BusUnavailable`, as if the server were gone; watches wait until it is back.
+`bus.storage_limit = 10_000` makes publishing raise `StreamFull` once the streams hold that many bytes.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from events import advisories, streams, subjects
-from events.bus import Consumer, ConsumerState, Delivery, Entry, Message, Record, Stored, StreamState
-from events.errors import BusUnavailable, RevisionMismatch, StreamMissing
+from events.bus import Consumer, ConsumerState, Delivery, Entry, Message, Record, Storage, Stored, StreamState
+from events.errors import BusUnavailable, RevisionMismatch, StreamFull, StreamMissing
 from events.memory_stream import MemoryConsumerState, MemoryStream
 from events.streams import ConsumerSpec, Timing
 
@@ -31,6 +32,7 @@ class MemoryBus:
         self.clock = clock
         self.timing = Timing()
         self.unavailable = False
+        self.storage_limit: int | None = None
         self._streams: dict[str, MemoryStream] = {}
         self._buckets: dict[str, MemoryBucket] = {}
         self._blobs: MemoryBlobs | None = None
@@ -48,6 +50,8 @@ class MemoryBus:
 
     async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
         target = await self._stream(stream)
+        if self.storage_limit is not None and messages and (await self.storage()).used >= self.storage_limit:
+            raise StreamFull("the test made the store full")
         stored = [target.publish(message, self.clock()) for message in messages]
         self.notify()
         return stored
@@ -86,6 +90,10 @@ class MemoryBus:
 
     async def stream_state(self, stream: str) -> StreamState:
         return (await self._stream(stream)).state()
+
+    async def storage(self) -> Storage:
+        await self.reach()
+        return Storage(used=sum(stream.state().bytes for stream in self._streams.values()), limit=self.storage_limit)
 
     async def count_by_subject(self, stream: str, filter_subject: str) -> Mapping[str, int]:
         return (await self._stream(stream)).count_by_subject(filter_subject)

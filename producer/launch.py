@@ -23,6 +23,7 @@ from events.bus import Blobs, Bus, Message
 from events.facts import BatchPlanned, CampaignPlanned, CampaignStarted
 from events.schemas import BatchJob, Campaign
 from producer import checkpoint as checkpoints
+from producer import room
 from producer.campaign import compiled
 from producer.campaign.check import Checked, Launchable
 from producer.checkpoint import CheckpointKeeper
@@ -189,6 +190,7 @@ class _Run:
         name, identifier = compiled.batch_name(self._id, batch.number), batch_id(self._id, batch.number)
         if identifier in self._registered.published:
             return
+        await self._insist(partial(room.require, self._bus))
         blobs = await self._insist(self._bus.blobs)
         await self._insist(partial(blobs.put, name, batch.recipients))
         await self._state(BatchPlanned(self._id, self._clock(), batch.number, batch.planned))

@@ -54,6 +54,13 @@ class TestPublishing:
         assert stored == [Stored(1, False), Stored(2, False), Stored(3, False)]
         assert [record.payload for record in await read_all(bus, "MAIL")] == [b"mail 0", b"mail 1", b"mail 2"]
 
+    async def test_what_is_stored_takes_room_until_it_is_purged(self, bus):
+        empty = await bus.storage()
+        await bus.publish("MAIL", mails(100))
+        assert (await bus.storage()).used >= empty.used + 100 * len(b"mail 0")
+        await bus.purge("MAIL", DUE)
+        assert (await bus.storage()).used == empty.used
+
     async def test_nothing_to_publish_is_nothing_stored(self, bus):
         assert await bus.publish("MAIL", []) == []
 

@@ -32,11 +32,14 @@ async def test_a_full_store_says_so_and_takes_more_when_it_has_room(small_bus, a
 
     with pytest.raises(StreamFull):
         await publish_all()
+    full = await small_bus.storage()
+    assert (full.limit, full.nearly_full) == (2_000_000, True)
     stored = (await small_bus.stream_state("MAIL")).messages
     assert stored > 0
     await small_bus.purge("MAIL", DUE)
     (answer,) = await small_bus.publish("MAIL", [Message(DUE, bytes(20_000), "late/1")])
     assert not answer.duplicate
+    assert not (await small_bus.storage()).nearly_full
 
 
 async def test_a_message_too_large_is_refused_and_the_connection_stays(nats_bus):

@@ -17,8 +17,10 @@ class SecureServer(NatsServer):
     def _config(self):
         folder = self.store_dir
         tls = {"cert_file": str(folder / "server.pem"), "key_file": str(folder / "server.key")}
-        secrets = {"authorization": {"user": "jetpost", "password": "correct"}, "tls": tls}
-        return json.dumps(json.loads(super()._config()) | secrets)
+        config = json.loads(super()._config()) | {"tls": tls}
+        config["accounts"]["jetpost"]["users"] = [{"user": "jetpost", "password": "correct"}]
+        del config["no_auth_user"]
+        return json.dumps(config)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from events import streams, subjects
 from events.bus import Message
-from events.errors import BusUnavailable
+from events.errors import BusUnavailable, StreamFull
 from events.memory_stream import matches
 
 DUE = subjects.mail_due("main", "gmail", "spring")
@@ -125,3 +125,12 @@ def test_a_filter_made_from_a_subject_matches_it(tokens, data):
     assert matches(".".join(wild), ".".join(tokens))
     cut = data.draw(st.integers(0, len(tokens) - 1))
     assert matches(".".join([*wild[:cut], ">"]), ".".join(tokens))
+
+
+async def test_a_full_store_refuses_until_it_has_room(memory_bus):
+    await memory_bus.publish("MAIL", [Message(DUE, bytes(100))])
+    memory_bus.storage_limit = 100
+    with pytest.raises(StreamFull):
+        await memory_bus.publish("MAIL", [Message(DUE, b"more")])
+    memory_bus.storage_limit = 1_000
+    await memory_bus.publish("MAIL", [Message(DUE, b"more")])
