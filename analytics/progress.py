@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from analytics.batching import Range
-from events.bus import Bucket
+from events import streams
+from events.bus import Bucket, Bus
 
 _KEY: Final = "events"
 
@@ -43,6 +44,13 @@ decode = msgspec.json.Decoder(Progress).decode
 def beginning(after: int = 0) -> Progress:
     """A new life: the next range begins behind `after`."""
     return Progress(origin=secrets.token_hex(4), range=Range(after + 1, after), inserted=True)
+
+
+async def lag(bus: Bus) -> int:
+    """Events that are stored on the bus and not in ClickHouse for certain. Raises `RetryLater`."""
+    book = Book(await bus.bucket(streams.INGEST))
+    last = (await bus.stream_state(streams.EVENTS.name)).last_sequence
+    return max(0, last - (await book.read()).ingested)
 
 
 class Book:

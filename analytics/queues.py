@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
 
+from analytics import progress
 from events import metrics, streams, subjects
-from events.bus import Bus
+from events.bus import Bus, Storage
 
 
 class Queues(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +26,7 @@ class Queues(msgspec.Struct, frozen=True, kw_only=True):
     """Events that are not in ClickHouse yet."""
     last_event: int
     """The sequence of the newest event."""
+    storage: Storage
 
     def due_of(self, campaign: str) -> int:
         return sum(count for (_, _, owner), count in self.due.items() if owner == campaign)
@@ -36,14 +39,15 @@ async def measure(bus: Bus) -> Queues:
     given_up = await bus.count_by_subject(streams.DLQ.name, subjects.DLQ)
     batches = await bus.count_by_subject(streams.BATCHES.name, subjects.BATCHES)
     events = await bus.stream_state(streams.EVENTS.name)
-    ingester = await bus.consumer_state(streams.INGESTER.stream, streams.INGESTER.name)
+    ingest_lag = await progress.lag(bus)
     return Queues(
         due=due_by_lane(due),
         waiting=retries.waiting if retries else 0,
         batches={subject.rpartition(".")[2]: count for subject, count in batches.items()},
         given_up=by_class(given_up),
-        ingest_lag=ingester.waiting + ingester.in_flight if ingester else 0,
+        ingest_lag=ingest_lag,
         last_event=events.last_sequence,
+        storage=await bus.storage(),
     )
 
 
@@ -78,3 +82,5 @@ def show(queues: Queues) -> None:
         metrics.DLQ_SIZE.labels(failure_class).set(count)
     metrics.BATCHES_WAITING.set(sum(queues.batches.values()))
     metrics.INGEST_LAG_EVENTS.set(queues.ingest_lag)
+    metrics.STORE_USED_BYTES.set(queues.storage.used)
+    metrics.STORE_LIMIT_BYTES.set(math.inf if queues.storage.limit is None else queues.storage.limit)

@@ -42,6 +42,11 @@ RETRY_QUEUE_SIZE = Gauge("retry_queue_size", "Mails waiting for a scheduled retr
 DLQ_SIZE = Gauge("dlq_size", "Mails in the dead-letter queue, which wait for a decision, by class", ["failure_class"])
 BATCHES_WAITING = Gauge("batches_waiting", "Batches that no producer has finished")
 INGEST_LAG_EVENTS = Gauge("ingest_lag_events", "Events stored on the bus and not yet in ClickHouse")
+STORE_USED_BYTES = Gauge("store_used_bytes", "What JetStream holds: queues, events, blobs")
+STORE_LIMIT_BYTES = Gauge(
+    "store_limit_bytes",
+    "What JetStream may hold; above 85 % of it producers wait. Infinite where the server does not say",
+)
 EVENTS_INGESTED = Counter("events_ingested", "Events inserted into ClickHouse")
 EVENTS_REJECTED = Counter("events_rejected", "Events that could not be read; ClickHouse keeps them in rejected_events")
 INGEST_INSERT_SECONDS = Histogram("ingest_insert_seconds", "One insert into ClickHouse")

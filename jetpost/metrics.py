@@ -31,6 +31,8 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
         ours.RETRY_QUEUE_SIZE,
         ours.DLQ_SIZE,
         ours.BATCHES_WAITING,
+        ours.STORE_USED_BYTES,
+        ours.STORE_LIMIT_BYTES,
     ),
     "web": (ours.HTTP_REQUEST_SECONDS,),
 }

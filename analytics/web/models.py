@@ -18,6 +18,10 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     analytics: Literal["live", "behind", "unavailable"] = "live"
     lag_events: int | None = None
     """Events that happened and are not counted yet; null where the bus does not answer."""
+    store_used_bytes: int | None = None
+    """What JetStream holds; null where the bus does not answer."""
+    store_limit_bytes: int | None = None
+    """What it may hold; null where it does not say. Above 85 % of it producers wait."""
     message: str = ""
     """What is wrong and what to do, in a sentence; empty when all is well."""
     figures_at: float | None = None

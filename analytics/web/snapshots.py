@@ -12,7 +12,7 @@ import msgspec
 
 from analytics.errors import AnalyticsError
 from analytics.reports import CampaignSummary, EventFilter
-from analytics.web import figures
+from analytics.web import figures, health
 from analytics.web.models import (
     CampaignCard,
     CampaignDetail,
@@ -33,17 +33,10 @@ from events.errors import BusError, RetryLater
 from events.ledger import Ledger
 from events.schemas import Campaign
 
-BEHIND_EVENTS: Final = 50_000
-"""More events than this not counted yet, and the figures are called behind: seconds at full rate."""
-
 NEWEST_CAMPAIGNS: Final = 100
 """As many as the overview shows."""
 NEWEST_EVENTS: Final = 12
 FAILURE_ROWS: Final = 20
-
-UNAVAILABLE = "ClickHouse does not answer. Sending goes on and nothing is lost; the figures catch up when it is back."
-BEHIND = "The figures are behind: more events arrive than are counted. Nothing is lost; they catch up."
-BUS_UNAVAILABLE = "NATS does not answer, so queues and campaign states are not known. Jetpost goes on when it is back."
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -74,25 +67,33 @@ class Composer:
         """Raises `CampaignNotFound`."""
         known = await self._known()
         info = _info(known, campaign_id)
-        figures = await self._figures_if_possible(info, known)
+        counted = await self._figures_if_possible(info, known)
+        lanes = await self._lanes(info)
         return CampaignDetail(
             at=self._clock(),
-            health=known.health if figures else msgspec.structs.replace(known.health, figures_at=None),
+            health=self._health_of(info, known, counted, lanes),
             campaign=info,
-            figures=figures,
-            lanes=await self._lanes(info),
+            figures=counted,
+            lanes=lanes,
         )
+
+    def _health_of(self, info: CampaignInfo, known: _Known, counted: Figures | None, lanes: list[LaneDepth]) -> Health:
+        if counted is None:
+            return msgspec.structs.replace(known.health, figures_at=None)
+        return health.of_campaign(known.health, info, counted.progress, lanes, self._clock())
 
     async def report(self, campaign_id: str) -> CampaignReport:
         """Raises `CampaignNotFound`, and `ClickHouseUnavailable`: a report is complete or none."""
         known = await self._known(tolerant=False)
         info = _info(known, campaign_id)
+        counted = await self._figures(info, known.summaries.get(campaign_id) or _unstarted(info))
+        lanes = await self._lanes(info)
         return CampaignReport(
             at=self._clock(),
-            health=known.health,
+            health=self._health_of(info, known, counted, lanes),
             campaign=info,
-            figures=await self._figures(info, known.summaries.get(campaign_id) or _unstarted(info)),
-            lanes=await self._lanes(info),
+            figures=counted,
+            lanes=lanes,
             rate=await self.rate(info),
             latency=await self.latency(info),
             providers=await self._reports.providers(campaign_id),
@@ -137,7 +138,7 @@ class Composer:
         return LatencySeries(step_seconds=step, points=await self._reports.latency_over_time(info.id, step))
 
     async def _known(self, *, tolerant: bool = True) -> _Known:
-        health = await self._health()
+        found = await health.measure(self._bus)
         stored = await self._stored_campaigns()
         try:
             self._summaries = {summary.campaign: summary for summary in await self._reports.overview()}
@@ -145,19 +146,9 @@ class Composer:
         except AnalyticsError:
             if not tolerant:
                 raise
-            health = msgspec.structs.replace(health, analytics="unavailable", message=UNAVAILABLE)
-        health = msgspec.structs.replace(health, figures_at=self._summaries_at)
-        return _Known(_infos(stored, self._summaries), self._summaries, health)
-
-    async def _health(self) -> Health:
-        try:
-            ingester = await self._bus.consumer_state(streams.INGESTER.stream, streams.INGESTER.name)
-        except RetryLater:
-            return Health(bus="unavailable", message=BUS_UNAVAILABLE)
-        lag = ingester.waiting + ingester.in_flight if ingester else 0
-        if lag > BEHIND_EVENTS:
-            return Health(analytics="behind", lag_events=lag, message=BEHIND)
-        return Health(lag_events=lag)
+            found = health.without_clickhouse(found)
+        found = msgspec.structs.replace(found, figures_at=self._summaries_at)
+        return _Known(_infos(stored, self._summaries), self._summaries, found)
 
     async def _stored_campaigns(self) -> list[Campaign]:
         try:

@@ -69,13 +69,15 @@ async def _one(connected: Bus, campaign: Campaign) -> Group:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row(f"[bold]{campaign.id}[/]", plain(campaign.name), f"[{_colour(campaign)}]{campaign.status}[/]")
     try:
-        ledger = _ledger(await get_json(f"/api/campaigns/{campaign.id}"))
+        document = await get_json(f"/api/campaigns/{campaign.id}")
     except Fault:
         waiting = await _waiting(connected, campaign) if campaign.status in _MOVING else 0
         return Group(
             table, f"  {waiting:,} mails in the queue [dim](the web app, which counts the rest, does not answer)[/]"
         )
-    return Group(table, ledger_bar(ledger), f"  planned {ledger.planned:,}:  {places(ledger)}", "")
+    ledger, trouble = _ledger(document), document["health"]["message"]
+    warning = f"  [yellow]{plain(trouble)}[/]\n" if trouble and campaign.status in _MOVING else ""
+    return Group(table, ledger_bar(ledger), f"  planned {ledger.planned:,}:  {places(ledger)}", warning)
 
 
 def _colour(campaign: Campaign) -> str:

@@ -1,0 +1,74 @@
+"""What keeps campaigns from going on or figures from being right, told in a sentence for whoever looks at the dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from analytics import progress
+from analytics.reports import RATE_WINDOW_SECONDS
+from analytics.web.models import CampaignInfo, Health, LaneDepth, Progress
+from events.bus import Bus, Storage
+from events.errors import RetryLater
+
+BEHIND_EVENTS: Final = 50_000
+"""More events than this not counted yet, and the figures are called behind: seconds at full rate."""
+
+BUS_UNAVAILABLE: Final = (
+    "NATS does not answer, so queues and campaign states are not known. Jetpost goes on when it is back."
+)
+UNAVAILABLE: Final = (
+    "ClickHouse does not answer. Sending goes on and nothing is lost; the figures catch up when it is back."
+)
+BEHIND: Final = "The figures are behind: more events arrive than are counted. Nothing is lost; they catch up."
+STANDING_STILL: Final = (
+    f"Mails are due, and none has had an outcome for {RATE_WINDOW_SECONDS} seconds. Nothing is lost. "
+    "Do senders run, and does the relay answer? Their logs say why."
+)
+
+
+async def measure(bus: Bus) -> Health:
+    """Never raises: a bus that does not answer is what it tells."""
+    try:
+        lag = await progress.lag(bus)
+        storage = await bus.storage()
+    except RetryLater:
+        return Health(bus="unavailable", message=BUS_UNAVAILABLE)
+    return judge(lag, storage)
+
+
+def judge(lag_events: int, storage: Storage) -> Health:
+    behind = lag_events > BEHIND_EVENTS
+    troubles = [nearly_full(storage)] if storage.nearly_full else []
+    return Health(
+        analytics="behind" if behind else "live",
+        lag_events=lag_events,
+        store_used_bytes=storage.used,
+        store_limit_bytes=storage.limit,
+        message=" ".join([*troubles, *([BEHIND] if behind else [])]),
+    )
+
+
+def nearly_full(storage: Storage) -> str:
+    return (
+        f"JetStream holds {storage}: producers wait, so that senders can go on. "
+        "Nothing is lost; it goes on by itself as mails are sent, or when JetStream has more room."
+    )
+
+
+def without_clickhouse(health: Health) -> Health:
+    return _also(msgspec.structs.replace(health, analytics="unavailable"), UNAVAILABLE)
+
+
+def of_campaign(health: Health, info: CampaignInfo, made: Progress, lanes: Sequence[LaneDepth], now: float) -> Health:
+    """The health, with what is wrong with this campaign."""
+    settled_in = info.created_at is not None and now - info.created_at > 2 * RATE_WINDOW_SECONDS
+    due = any(lane.waiting or lane.in_flight for lane in lanes)
+    is_still = info.status in {"planning", "running"} and settled_in and due and made.rate == 0
+    return _also(health, STANDING_STILL) if is_still and health.analytics == "live" else health
+
+
+def _also(health: Health, message: str) -> Health:
+    return msgspec.structs.replace(health, message=f"{health.message} {message}".strip())
