@@ -22,7 +22,7 @@ from events.errors import RetryLater
 from events.schemas import BatchJob
 from producer.batch import BatchRun, Clock
 from producer.chunk import Presses
-from producer.patience import patiently
+from producer.patience import patiently, sleep
 from producer.progress import ProgressKeeper, Superseded
 from producer.recipients import blob
 from producer.settings import ProducerSettings
@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FETCH_SECONDS: Final = 1.0
+_ANSWER_AGAIN_SECONDS: Final = (0.1, 1.0, 0.0)
 TRY_AGAIN_SECONDS: Final = 30.0
 """Until a batch that failed for a reason other than the bus is looked at again."""
 
@@ -130,9 +131,8 @@ class Worker:
 
     async def _acknowledge(self, delivery: Delivery, keeper: ProgressKeeper) -> None:
         """In this order: a batch that came again without its checkpoint would have to prove that it is finished."""
-        await self._insist(lambda: self._consumer.ack([delivery]))
-        self._held.pop(delivery.sequence, None)
-        await self._insist(keeper.delete)
+        if await self._answer(self._consumer.ack, [delivery]):
+            await self._insist(keeper.delete)
 
     async def _purge(self, campaign: str) -> None:
         """A chunk that was under way when the campaign was cancelled may have come after the purge."""
@@ -155,9 +155,27 @@ class Worker:
             self._parked = [parked for parked in self._parked if parked not in ready]
 
     async def _release(self, deliveries: list[Delivery]) -> None:
-        await self._insist(lambda: self._consumer.release(deliveries))
+        await self._answer(self._consumer.release, deliveries)
+
+    async def _answer(self, answer: Callable[[list[Delivery]], Awaitable[None]], deliveries: list[Delivery]) -> bool:
+        """Say what becomes of deliveries, and let go of them; whether the server took note.
+
+        A server that was killed may have forgotten that it delivered them, and then never takes note. They come again by
+        themselves, and what is finished is found to be.
+        """
+        taken = False
+        for wait in _ANSWER_AGAIN_SECONDS:
+            try:
+                await answer(deliveries)
+            except RetryLater as error:
+                _say_why_waiting(str(error))
+                await sleep(wait, self._stop)
+            else:
+                taken = True
+                break
         for delivery in deliveries:
             self._held.pop(delivery.sequence, None)
+        return taken
 
     async def keep_what_is_held(self) -> None:
         """Runs until it is cancelled."""

@@ -192,6 +192,39 @@ class LosesAnAnswer:
         return stored
 
 
+class ForgetsADelivery:
+    """A server that was killed: it does not know that it delivered the first batch, and never answers what is said of it."""
+
+    def __init__(self, target, forgotten: set[int]) -> None:
+        self._target = target
+        self._forgotten = forgotten
+
+    def __getattr__(self, name: str):
+        return getattr(self._target, name)
+
+    async def consumer(self, stream: str, name: str):
+        return ForgetsADelivery(await self._target.consumer(stream, name), self._forgotten)
+
+    async def ack(self, deliveries) -> None:
+        if any(delivery.sequence in self._forgotten and delivery.deliveries == 1 for delivery in deliveries):
+            raise BusUnavailable("NATS did not answer within 10 s")
+        await self._target.ack(deliveries)
+
+
+async def test_a_batch_whose_delivery_the_server_forgot_comes_again_and_holds_up_nobody(memory_bus, clock):
+    await plan(memory_bus, recipients(3))
+    await publish_job(memory_bus, BatchJob("autumn", 2, 3, compiled.batch_name("autumn", 1)))
+
+    async def only_the_first_is_left() -> bool:
+        return [r.sequence async for r in memory_bus.read("BATCHES", subjects.BATCHES)] == [1]
+
+    await produce(ForgetsADelivery(memory_bus, {1}), clock, only_the_first_is_left)
+    clock.advance(streams.ACK_WAIT_SECONDS + 1)
+    await produce_all(memory_bus, clock)
+    assert len(await send_everything(memory_bus)) == 3
+    assert len(await stated(memory_bus, BatchQueued)) == 2
+
+
 ROWS_OF_SHORT_BATCH = 11
 """Three chunks of four rows, the last one short."""
 
