@@ -21,13 +21,15 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from events.errors import EmbeddedServerFailed
+from events.errors import EmbeddedServerFailed, describe
 
 START_TIMEOUT_SECONDS: Final = 60.0
 """Recovering a large store takes a while."""
 
 STOP_TIMEOUT_SECONDS: Final = 20.0
 """After this long without an end, SIGTERM is followed by SIGKILL."""
+
+HEALTH_TIMEOUT_SECONDS: Final = 5.0
 
 SHARE_OF_DISK: Final = 0.75
 """Of the disk's free space the store may take this much, where no limit is set; the rest is for everything else on it."""
@@ -113,6 +115,11 @@ class NatsServer:
         """Wait until the server ends, for whatever reason; returns its exit code (negative: the signal)."""
         return await self._running().wait()
 
+    async def ailment(self) -> str:
+        """What the server says is wrong with it; empty where all is well. A stream that could not be written to is ill
+        until the server is started again, even when there is room again."""
+        return await _ask_health(self.monitor_url)
+
     async def stop(self) -> None:
         """Stop the server and wait for its end. Harmless where it does not run."""
         process, self._process = self._process, None
@@ -160,7 +167,7 @@ class NatsServer:
             await self._look_again()
         self.url, self.monitor_url = ports["nats"][0], ports["monitoring"][0]
         self._port = urlsplit(self.url).port or self._port  # started again, it comes back at the same address
-        while not await _is_healthy(self.monitor_url):
+        while await self.ailment():
             await self._look_again()
 
     async def _look_again(self) -> None:
@@ -237,18 +244,21 @@ def _read_ports(store_dir: Path) -> dict[str, list[str]]:
     return {}
 
 
-async def _is_healthy(monitor_url: str) -> bool:
-    """Whether the server says that it and its JetStream are ready."""
+async def _ask_health(monitor_url: str) -> str:
+    """Empty where the server says that it, its JetStream and all streams are well; else what it says."""
     address = urlsplit(monitor_url)
     try:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    except OSError:
-        return False
+    except OSError as error:
+        return describe(error)
     try:
         writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
-        status_line = await reader.readline()
-        return b" 200 " in status_line
+        async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    except (OSError, TimeoutError) as error:
+        return describe(error)
     finally:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+    return "" if b" 200 " in head.partition(b"\r\n")[0] else body.decode("utf-8", "replace").strip() or "no answer"

@@ -1,4 +1,8 @@
-"""The embedded nats-server of a stack, kept up: it is started again at its address, and ends with whoever runs the stack."""
+"""The embedded nats-server of a stack, kept up: it is started again at its address, and ends with whoever runs the stack.
+
+It is started again when it died, and when it says that it is ill: a stream that met a full disk takes nothing more until then,
+even when there is room again.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +23,12 @@ from events.nats_server import NatsServer
 RESTART_SECONDS: Final = 0.5
 LEFT_BEHIND_SECONDS: Final = 30.0
 """How long a server that a killed stack left behind may take to end."""
+
+LOOK_SECONDS: Final = 2.0
+ILL_FOR_SECONDS: Final = 10.0
+"""A server that says for this long that something is wrong is started again."""
+ROOM_BYTES: Final = 16_000_000
+"""With less free on the disk a new start would end as the last one did."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,13 +69,59 @@ async def _keep(server: NatsServer, sync_interval: str, watched: IO[bytes], guar
             async with _guarded(server.pid, watched):
                 if not guarded.done():
                     guarded.set_result(None)
-                code = await server.wait()
+                await _until_ended_or_ill(server)
         except BaseException:
             await server.stop()
             raise
-        _log.warning("nats-server ended with status %s; it is started again", code)
         server = NatsServer(server.store_dir, port, sync_interval=sync_interval)
         await _start(server)
+
+
+async def _until_ended_or_ill(server: NatsServer) -> None:
+    """Returns when the server has to be started again, and does not run any more."""
+    ended = asyncio.create_task(server.wait())
+    try:
+        illness = _Illness(server.store_dir)
+        while not (await asyncio.wait({ended}, timeout=LOOK_SECONDS))[0]:
+            if illness.needs_restart(await server.ailment(), asyncio.get_running_loop().time()):
+                await server.stop()
+                return
+        _log.warning("nats-server ended with status %s; it is started again", ended.result())
+    finally:
+        ended.cancel()
+
+
+class _Illness:
+    """Since when a server has been saying that something is wrong."""
+
+    def __init__(self, store_dir: Path) -> None:
+        self._store_dir = store_dir
+        self._since: float | None = None
+        self._said_full = False
+
+    def needs_restart(self, ailment: str, now: float) -> bool:
+        if not ailment:
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = now
+        free = shutil.disk_usage(self._store_dir).free
+        if free < ROOM_BYTES:
+            self._say_full(free)
+            return False
+        if now - self._since < ILL_FOR_SECONDS:
+            return False
+        _log.error("nats-server is ill and is started again: %s", ailment)
+        return True
+
+    def _say_full(self, free: int) -> None:
+        if not self._said_full:
+            _log.error(
+                "the disk of %s is full (%d MB free): make room, and everything goes on. Nothing is lost",
+                self._store_dir,
+                free // 1_000_000,
+            )
+            self._said_full = True
 
 
 async def _start(server: NatsServer) -> None:
