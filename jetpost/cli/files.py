@@ -149,9 +149,8 @@ def _progress_line(progress: launch.Progress) -> str:
 
 def _say_what_was_launched(launched: launch.Launched) -> None:
     verb = "resumed and planned" if launched.resumed else "planned"
-    out.print(
-        f"[bold]{launched.campaign}[/] {verb}: {launched.planned:,} recipients in {launched.batches:,} batch{'' if launched.batches == 1 else 'es'}"
-    )
+    batches = "1 batch" if launched.batches == 1 else f"{launched.batches:,} batches"
+    out.print(f"[bold]{launched.campaign}[/] {verb}: {launched.planned:,} recipients in {batches}")
     if launched.duplicates:
         out.print(f"  {launched.duplicates:,} rows had an address that came before, and were left out")
     if launched.rejects:
