@@ -20,13 +20,15 @@ from analytics.patience import Patience, Stopped, wait
 from analytics.queues import Queues
 from analytics.reports import Reports
 from analytics.settings import AnalyticsSettings
-from events import campaigns, facts, streams, subjects
+from events import campaigns, facts, plans, streams, subjects
 from events.bus import Bus, Message
 from events.ledger import Ledger
 from events.schemas import Campaign
 
 _CLEARED_AGAIN_SECONDS: Final = 3_600.0
 """What was closed this recently is cleared up again at the start: the process may have died in the middle of it."""
+
+_FORGET_EVERY_SECONDS: Final = 6 * 3_600.0
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ async def run(
     with contextlib.suppress(Stopped):
         await patience.insist(closing.clear_recently_closed)
         while not await wait(stop, settings.closing_interval_seconds):
+            await patience.insist(closing.forget_old_plans)
             await patience.insist(closing.look)
 
 
@@ -86,6 +89,7 @@ class Closing:
         self._clock = clock
         self._quiet: dict[str, Quiet] = {}
         self._counted_at: dict[str, float] = {}
+        self._forgot_at = 0.0
 
     async def look(self) -> None:
         """Measure the queues, and close what is done."""
@@ -153,6 +157,18 @@ class Closing:
                 await self._clear(campaign)
             elif campaign.reopened and campaign.finished_at is None:
                 await self._restore_lanes(campaign)
+
+    async def forget_old_plans(self) -> None:
+        """Once in a while: where EVENTS has forgotten what became of a campaign, forget whom it planned."""
+        now = self._clock()
+        if now - self._forgot_at < _FORGET_EVERY_SECONDS:
+            return
+        for campaign in await campaigns.all_of(self._bus):
+            if campaign.finished_at is not None and now - campaign.finished_at > streams.EVENTS.max_age_seconds:
+                last = max(await self._reports.batches_planned(campaign.id), campaign.batches or 0)
+                if await plans.forget(self._bus, campaign.id, last):
+                    _log.info("the plan of campaign %s is as old as EVENTS, and is deleted", campaign.id)
+        self._forgot_at = now
 
     async def _clear(self, campaign: Campaign) -> None:
         """Delete the campaign's consumers and the recipients of its batches."""

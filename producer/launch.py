@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from events import campaigns, facts, schemas, streams, subjects
+from events import campaigns, facts, plans, schemas, streams, subjects
 from events.bus import Blobs, Bus, Message
 from events.facts import BatchPlanned, CampaignPlanned, CampaignStarted
 from events.schemas import BatchJob, Campaign
@@ -193,6 +193,7 @@ class _Run:
         await self._insist(partial(room.require, self._bus))
         blobs = await self._insist(self._bus.blobs)
         await self._insist(partial(blobs.put, name, batch.recipients))
+        await self._insist(partial(blobs.put, plans.blob_name(self._id, batch.number), batch.mail_ids))
         await self._state(BatchPlanned(self._id, self._clock(), batch.number, batch.planned))
         job = schemas.encode_batch(BatchJob(self._id, batch.number, batch.planned, name))
         message = Message(subjects.batches(self._id), job, identifier)

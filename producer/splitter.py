@@ -21,6 +21,8 @@ class Batch(NamedTuple):
     planned: int
     recipients: bytes
     """The blob."""
+    mail_ids: bytes
+    """Another one: whom it plans (`events.plans`)."""
 
 
 class Counts:
@@ -44,14 +46,15 @@ def split(
     batch_size: int = streams.BATCH_SIZE,
 ) -> Generator[Batch]:
     """Batches of at most `batch_size` recipients, in the order of the audience; none is empty."""
-    number, writer = 1, BatchWriter()
-    for recipient in _unique(campaign, rows, counts, on_rejected):
+    number, writer, mail_ids = 1, BatchWriter(), bytearray()
+    for digest, recipient in _unique(campaign, rows, counts, on_rejected):
         writer.add(recipient)
+        mail_ids += digest
         if writer.count >= batch_size or writer.full:
-            yield Batch(number, writer.count, writer.finish())
-            number, writer = number + 1, BatchWriter()
+            yield Batch(number, writer.count, writer.finish(), bytes(mail_ids))
+            number, writer, mail_ids = number + 1, BatchWriter(), bytearray()
     if writer.count:
-        yield Batch(number, writer.count, writer.finish())
+        yield Batch(number, writer.count, writer.finish(), bytes(mail_ids))
 
 
 def _unique(
@@ -59,14 +62,14 @@ def _unique(
     rows: Iterable[Recipient | Rejected],
     counts: Counts,
     on_rejected: Callable[[Rejected], None],
-) -> Iterator[Recipient]:
+) -> Iterator[tuple[bytes, Recipient]]:
     is_new, digest = Seen().add, ids.mail_digest
     for row in rows:
         if isinstance(row, Rejected):
             counts.rejected += 1
             on_rejected(row)
-        elif is_new(digest(campaign, row.identity)):
+        elif is_new(mail := digest(campaign, row.identity)):
             counts.planned += 1
-            yield row
+            yield mail, row
         else:
             counts.duplicates += 1

@@ -9,7 +9,7 @@ from analytics.clickhouse.client import Store
 from analytics.closing import Closing
 from analytics.reports import Reports
 from analytics.settings import AnalyticsSettings, ClickHouseSettings
-from events import campaigns, facts, schemas, streams, subjects
+from events import campaigns, facts, plans, schemas, streams, subjects
 from events.bus import Message
 from events.ledger import Ledger
 from events.schemas import Campaign
@@ -256,3 +256,18 @@ async def test_a_finished_campaign_that_is_reopened_is_finished_again_with_its_n
     assert await last_fact(bus) == facts.CampaignClosed("spring", clock(), "finished", 0, reopened=1)
     await state(bus, store)
     assert (await reports.ledger("spring")).balanced
+
+
+async def test_whom_a_campaign_planned_is_remembered_as_long_as_events(bus, closing, clock):
+    await start_campaign(bus)
+    blobs = await bus.blobs()
+    for number in (1, 2):
+        await blobs.put(plans.blob_name("spring", number), bytes(10))
+    await campaigns.change(bus, "spring", lambda one: campaigns.finish(one, clock()))
+    await closing.forget_old_plans()
+    assert len([mails async for mails in plans.read(bus, "spring", 2)]) == 2
+    clock.advance(streams.EVENTS.max_age_seconds + 1)
+    await closing.forget_old_plans()
+    for number in (1, 2):
+        with pytest.raises(KeyError):
+            await blobs.get(plans.blob_name("spring", number))

@@ -3,6 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events import ids, plans
 from producer.recipients import blob
 from producer.recipients.recipient import Recipient
 from producer.recipients.rows import Rejected
@@ -27,6 +28,9 @@ def test_everybody_is_planned_once_in_order_and_every_row_is_counted(
     first = {row.identity: row for row in reversed(rows) if isinstance(row, Recipient)}
     expected = list(dict.fromkeys(first[r.identity] for r in rows if isinstance(r, Recipient)))
     assert [row for batch in batches for row in blob.decode(batch.recipients)] == expected
+    assert [mail for batch in batches for mail in plans.decode(batch.mail_ids)] == [
+        ids.mail_id("sale", row.identity) for row in expected
+    ]
     assert counts.planned == sum(batch.planned for batch in batches) == len(expected)
     assert counts.rows == len(rows)
     assert rejected == [row for row in rows if isinstance(row, Rejected)]
