@@ -12,10 +12,10 @@ from typing import Final, NamedTuple, assert_never, get_args
 from events import facts, streams, subjects
 from events.bus import Bus
 from events.facts import (
-    MAIL_FACTS,
     BatchPlanned,
     BatchQueued,
     CampaignClosed,
+    CampaignFact,
     CampaignPlanned,
     CampaignReopened,
     CampaignStarted,
@@ -48,7 +48,7 @@ class Recount:
         self._parts: dict[str, bytearray] = {}
 
     def add(self, fact: Fact) -> None:
-        if isinstance(fact, MAIL_FACTS):
+        if not isinstance(fact, CampaignFact):
             self._add(fact)
             return
         match fact:
