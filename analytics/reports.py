@@ -17,6 +17,9 @@ from analytics import histogram, ledgers
 from analytics.clickhouse.client import Store
 from events.ledger import Ledger
 
+NEWEST: Final = 2**63
+"""As of an event: of the newest."""
+
 RATE_WINDOW_SECONDS: Final = 10
 """What "now" means in the rate of a campaign."""
 
@@ -160,6 +163,17 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     """For following: the largest sequence seen so far."""
 
 
+class Counted(msgspec.Struct, frozen=True):
+    """What was planned of a campaign as of an event, and its ledger from the rollups, which know no such moment."""
+
+    planned: int
+    cancelled: int
+    closed: bool
+    rollups: Ledger
+    rolled_up_to: int
+    """The newest event that the rollups may have counted."""
+
+
 class _Closed(NamedTuple):
     asked_at: float
     closed_at: float
@@ -210,9 +224,24 @@ class Reports:
 
         A known outcome beats an `in_doubt` of the same attempt. Costs about a second per 10M recipients.
         """
-        plans = await self._store.query("plans", campaigns=[campaign])
+        plans = await self._store.query("plans", campaigns=[campaign], until=NEWEST)
         states = dict(await self._store.query("exact_states", campaign=campaign))
         return ledgers.from_states(ledgers.plan_of(campaign, plans), states)
+
+    async def standings(self, campaign: str, *, after: str, until: int, limit: int) -> list[tuple[str, int, str]]:
+        """Mails as of the event `until`, in the order of their ids, behind the id `after`: (id, attempt, state)."""
+        rows = await self._store.query("standings", campaign=campaign, after=after, until=until, limit=limit)
+        return [(mail, attempt, state) for mail, attempt, state in rows]
+
+    async def counted(self, campaign: str, until: int) -> Counted:
+        """What goes with `standings`, and the rollups."""
+        then, now = [
+            ledgers.plan_of(campaign, await self._store.query("plans", campaigns=[campaign], until=moment))
+            for moment in (until, NEWEST)
+        ]
+        ledger = await self.ledger(campaign)
+        ((newest,),) = await self._store.query("newest_sequence", campaign=campaign)
+        return Counted(then.planned, then.cancelled, then.closed, ledger, newest if then == now else NEWEST)
 
     async def batches_planned(self, campaign: str) -> int:
         """The highest number of a batch; 0 before the first."""
@@ -290,7 +319,7 @@ class Reports:
         return [*(after for after in windows if after > wanted.after_sequence), wanted.after_sequence]
 
     async def _ledgers(self, campaigns: list[str]) -> dict[str, Ledger]:
-        plans = await self._store.query("plans", campaigns=campaigns)
+        plans = await self._store.query("plans", campaigns=campaigns, until=NEWEST)
         counts = await self._store.query("outcome_counts", campaigns=campaigns)
         contested = any(row[1] in ledgers.CONTESTING for row in counts)
         histories = await self._store.query("histories", campaigns=campaigns) if contested else []

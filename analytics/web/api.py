@@ -91,13 +91,13 @@ commanding = APIRouter(prefix="/api", tags=["commands"], dependencies=[Depends(r
 @reading.get("/campaigns", responses=answers(models.Overview), response_class=Response)
 async def list_campaigns(composer: TheComposer) -> Response:
     """The newest campaigns with their ledgers. Answers without ClickHouse too; `health` then says so."""
-    return _json(await composer.overview())
+    return as_json(await composer.overview())
 
 
 @reading.get("/campaigns/{id}", responses=answers(models.CampaignDetail, NOT_FOUND), response_class=Response)
 async def show_campaign(composer: TheComposer, campaign_id: CampaignId) -> Response:
     """Summary, ledger, latency, sizes, first attempts and queue depths. Answers without ClickHouse too."""
-    return _json(await composer.detail(campaign_id))
+    return as_json(await composer.detail(campaign_id))
 
 
 @reading.get(
@@ -107,7 +107,7 @@ async def show_campaign(composer: TheComposer, campaign_id: CampaignId) -> Respo
 )
 async def report(composer: TheComposer, campaign_id: CampaignId) -> Response:
     """Everything about a campaign in one document."""
-    return _json(await composer.report(campaign_id))
+    return as_json(await composer.report(campaign_id))
 
 
 @reading.get(
@@ -119,7 +119,7 @@ async def rate(
     step_seconds: Annotated[int | None, Query(ge=1, le=86_400, description="Default: one that fits a chart")] = None,
 ) -> Response:
     """Outcomes over the campaign's life."""
-    return _json(await composer.rate(await composer.info(campaign_id), step_seconds))
+    return as_json(await composer.rate(await composer.info(campaign_id), step_seconds))
 
 
 @reading.get(
@@ -129,7 +129,7 @@ async def rate(
 )
 async def latency(composer: TheComposer, campaign_id: CampaignId) -> Response:
     """Median and 99th percentile from queued to accepted, over the campaign's life."""
-    return _json(await composer.latency(await composer.info(campaign_id)))
+    return as_json(await composer.latency(await composer.info(campaign_id)))
 
 
 @reading.get(
@@ -140,7 +140,7 @@ async def latency(composer: TheComposer, campaign_id: CampaignId) -> Response:
 async def providers(composer: TheComposer, reports: TheReports, campaign_id: CampaignId) -> Response:
     """Outcomes and latency by mailbox provider."""
     info = await composer.info(campaign_id)
-    return _json(models.Providers(providers=await reports.providers(info.id)))
+    return as_json(models.Providers(providers=await reports.providers(info.id)))
 
 
 @reading.get(
@@ -154,7 +154,7 @@ async def failures(
 ) -> Response:
     """Attempts that did not end in acceptance, by class and reply."""
     info = await composer.info(campaign_id)
-    return _json(models.Failures(failures=await reports.failures(info.id, limit)))
+    return as_json(models.Failures(failures=await reports.failures(info.id, limit)))
 
 
 @reading.get(
@@ -168,7 +168,7 @@ async def doubts(
 ) -> Response:
     """Mails that are in doubt now: a worker or a connection died before the outcome was known."""
     info = await composer.info(campaign_id)
-    return _json(models.Doubts(doubts=await reports.doubts(info.id, limit)))
+    return as_json(models.Doubts(doubts=await reports.doubts(info.id, limit)))
 
 
 @reading.get(
@@ -181,7 +181,7 @@ async def events(
     info = await composer.info(campaign_id)
     found = await reports.events(wanted.filter(info.id), wanted.limit)
     more = found[-1].sequence if len(found) == wanted.limit else None
-    return _json(models.EventPage(events=found, before_sequence=more))
+    return as_json(models.EventPage(events=found, before_sequence=more))
 
 
 @watching.get(
@@ -214,21 +214,21 @@ _COMMAND: Final[dict[str, Any]] = {
 @commanding.post("/campaigns/{id}/pause", **_COMMAND)
 async def pause(bus: TheBus, campaign_id: CampaignId) -> Response:
     """Stop sending. What senders hold is finished, everything else waits; nothing is lost."""
-    return _json(models.Changed(campaign=figures.info_of(await campaigns.pause_campaign(bus, campaign_id))))
+    return as_json(models.Changed(campaign=figures.info_of(await campaigns.pause_campaign(bus, campaign_id))))
 
 
 @commanding.post("/campaigns/{id}/resume", **_COMMAND)
 async def resume(bus: TheBus, campaign_id: CampaignId) -> Response:
     """Go on after a pause."""
-    return _json(models.Changed(campaign=figures.info_of(await campaigns.resume_campaign(bus, campaign_id))))
+    return as_json(models.Changed(campaign=figures.info_of(await campaigns.resume_campaign(bus, campaign_id))))
 
 
 @commanding.post("/campaigns/{id}/cancel", **_COMMAND)
 async def cancel(bus: TheBus, campaign_id: CampaignId) -> Response:
     """End the campaign for good: mails not sent yet are taken out of the queue and counted as cancelled."""
     cancelled = await campaigns.cancel_campaign(bus, campaign_id)
-    return _json(models.Changed(campaign=figures.info_of(cancelled.campaign), removed=cancelled.removed))
+    return as_json(models.Changed(campaign=figures.info_of(cancelled.campaign), removed=cancelled.removed))
 
 
-def _json(document: msgspec.Struct) -> Response:
+def as_json(document: msgspec.Struct) -> Response:
     return Response(msgspec.json.encode(document), media_type="application/json", headers={"Cache-Control": "no-store"})

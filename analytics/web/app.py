@@ -14,7 +14,7 @@ from importlib import metadata
 import msgspec
 from fastapi import Depends, FastAPI
 
-from analytics.web import api, openapi, pages, probes, problems
+from analytics.web import api, openapi, pages, probes, problems, recounting
 from analytics.web.hub import Hub, Topic
 from analytics.web.security import Guard, access
 from analytics.web.settings import WebSettings
@@ -47,6 +47,7 @@ def create_app(bus: Bus, reports: Reports, settings: WebSettings, *, clock: Call
     app.include_router(pages.routes(settings))
     app.include_router(probes.routes(bus, reports))
     app.include_router(api.reading, dependencies=allowed)
+    app.include_router(recounting.recounting, dependencies=allowed)
     app.include_router(api.watching, dependencies=allowed)
     app.include_router(api.commanding, dependencies=allowed)
     return app

@@ -189,6 +189,13 @@ class Doubts(msgspec.Struct, frozen=True, kw_only=True):
     """The newest first, each as it was stated; `jetpost doubts` resolves them."""
 
 
+class Standings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where mails are, recipient by recipient, a page of them."""
+
+    mails: list[tuple[str, int, str]]
+    """Mail id, attempt, and the state by the outcome that stands; in the order of the ids."""
+
+
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
     """The campaign as it is after a command."""
 

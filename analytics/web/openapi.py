@@ -10,6 +10,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from analytics.reports import Counted
 from analytics.web import models, problems
 
 STRUCTS: Final[Sequence[type[msgspec.Struct]]] = (
@@ -22,6 +23,8 @@ STRUCTS: Final[Sequence[type[msgspec.Struct]]] = (
     models.Failures,
     models.Doubts,
     models.EventPage,
+    models.Standings,
+    Counted,
     models.Live,
     models.Changed,
     models.Problem,

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from analytics.reports import (
     CampaignSummary,
+    Counted,
     EventFilter,
     EventRow,
     FailureRow,
@@ -34,6 +35,10 @@ class Reports(Protocol):
     async def failures(self, campaign: str, limit: int) -> list[FailureRow]: ...
 
     async def doubts(self, campaign: str, limit: int) -> list[EventRow]: ...
+
+    async def standings(self, campaign: str, *, after: str, until: int, limit: int) -> list[tuple[str, int, str]]: ...
+
+    async def counted(self, campaign: str, until: int) -> Counted: ...
 
     async def sizes(self, campaign: str) -> Sizes: ...
 

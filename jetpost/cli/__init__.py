@@ -10,7 +10,7 @@ import typer
 from analytics.errors import AnalyticsError
 from events.errors import BusError
 from jetpost import version
-from jetpost.cli import campaigns, components, dlq, doubts, events, files, retries, server, settings
+from jetpost.cli import campaigns, components, dlq, doubts, events, files, reconcile, retries, server, settings
 from jetpost.cli.state import remember_settings_file
 from jetpost.demo import command as demo
 from jetpost.errors import Fault
@@ -59,7 +59,20 @@ def _options(
     remember_settings_file(config)
 
 
-for commands in (demo, server, files, campaigns, events, doubts, dlq, retries, components, simulator, settings):
+for commands in (
+    demo,
+    server,
+    files,
+    campaigns,
+    events,
+    reconcile,
+    doubts,
+    dlq,
+    retries,
+    components,
+    simulator,
+    settings,
+):
     commands.register(app)
 
 
