@@ -56,8 +56,12 @@ class Strike:
         return sorted(name for name in self.stage.processes() if name.partition("-")[0] == kind)
 
     def signal(self, name: str, number: signal.Signals) -> int:
-        """Send a signal to a process by its present id."""
+        """Send a signal to a process by its present id; one that an earlier blow killed may not be back yet."""
         pid = self.stage.processes()[name]
-        os.kill(pid, number)
-        self.notes.append(f"{number.name} {name}")
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            self.notes.append(f"{name} was dead already")
+        else:
+            self.notes.append(f"{number.name} {name}")
         return pid
