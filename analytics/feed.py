@@ -9,7 +9,7 @@ from analytics.batching import Gathering, Policy, Range
 from analytics.rows import Stated
 from analytics.settings import AnalyticsSettings
 from events import streams, subjects
-from events.bus import Bus, Consumer
+from events.bus import Bus, Consumer, StreamState
 
 _SHORTEST_WAIT_SECONDS: Final = 0.01
 
@@ -66,13 +66,16 @@ class Feed:
         """Everything behind `after` is to be ingested, whatever was before."""
         self._gathering = Gathering(self._policy, after)
 
-    async def in_flight(self) -> int:
-        """Events that were delivered, to whomever, and not acknowledged."""
-        state = await self._bus.consumer_state(streams.INGESTER.stream, streams.INGESTER.name)
-        return state.in_flight if state else 0
+    async def delivered(self) -> int:
+        """The sequence up to which everything was delivered once, to whomever, and maybe acknowledged."""
+        consumer = await self._bus.consumer_state(streams.INGESTER.stream, streams.INGESTER.name)
+        return (await self.last_sequence()) - (consumer.waiting if consumer else 0)
+
+    async def state(self) -> StreamState:
+        return await self._bus.stream_state(streams.EVENTS.name)
 
     async def last_sequence(self) -> int:
-        return (await self._bus.stream_state(streams.EVENTS.name)).last_sequence
+        return (await self.state()).last_sequence
 
     async def close(self) -> None:
         await self._consumer.close()

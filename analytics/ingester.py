@@ -17,9 +17,9 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import msgspec
+from msgspec.structs import replace
 
-from analytics import progress, rows
+from analytics import progress, rebuild, rows
 from analytics.batching import Range
 from analytics.clickhouse import tables
 from analytics.clickhouse.client import Store
@@ -29,7 +29,7 @@ from analytics.progress import Progress
 from analytics.rows import Stated
 from analytics.settings import AnalyticsSettings
 from events import metrics, streams
-from events.bus import Bus
+from events.bus import Bus, StreamState
 from events.errors import RevisionMismatch
 
 _log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ async def run(
         await ingester.start_over_if_lost()
         await ingester.take_over()
         while not stop.is_set():
+            await ingester.rebuild_if_asked()
             await ingester.gather()
             if ingester.feed.is_due():
                 await ingester.ingest()
@@ -64,18 +65,21 @@ async def run(
 async def _connect(
     bus: Bus, store: Store, settings: AnalyticsSettings, clock: Callable[[], float], patience: Patience
 ) -> Ingester:
-    book = progress.Book(await bus.bucket(streams.INGEST))
+    bucket = await bus.bucket(streams.INGEST)
     consumer = await bus.consumer(streams.INGESTER.stream, streams.INGESTER.name)
-    return Ingester(Feed(bus, consumer, settings, clock), book, store, patience)
+    feed = Feed(bus, consumer, settings, clock)
+    return Ingester(feed, progress.Book(bucket), rebuild.Desk(bucket, clock), store, patience)
 
 
 class Ingester:
     """The steps. Each is repeated until it succeeds; they raise `Stopped` where that takes longer than the process lives."""
 
-    def __init__(self, feed: Feed, book: progress.Book, store: Store, patience: Patience) -> None:
+    def __init__(self, feed: Feed, book: progress.Book, desk: rebuild.Desk, store: Store, patience: Patience) -> None:
         self.feed = feed
         self._book = book
+        self._desk = desk
         self._store = store
+        self._patience = patience
         self._insist = patience.insist
 
     async def gather(self) -> None:
@@ -127,19 +131,53 @@ class Ingester:
 
     async def take_over(self) -> None:
         """Ingest what was delivered to an ingester that died: the bus would deliver it again only after the ack-wait."""
-        delivered = self._book.progress.range.last + await self._insist(self.feed.in_flight)
-        await self._catch_up(min(delivered, await self._insist(self.feed.last_sequence)))
+        await self._catch_up(await self._insist(self.feed.delivered))
+
+    async def rebuild_if_asked(self) -> None:
+        """Empty ClickHouse and ingest all of EVENTS again, where somebody asked for it (`rebuild`); or go on with that.
+
+        The tables are emptied before the new beginning is written down: whoever dies in between finds them empty, and begins
+        again. Ranges of the new life have other tokens, so that nothing is taken for a repetition.
+        """
+        asked = await self._insist(self._desk.open_request)
+        if asked is None:
+            return
+        if asked.state == "asked":
+            events = await self._insist(self.feed.state)
+            reason = "" if asked.drop_older else await self._why_not_emptied(events)
+            if reason:
+                _log.warning("a rebuild was refused: %s", reason)
+                await self._insist(partial(self._desk.write, replace(asked, state="refused", reason=reason)))
+                return
+            await self._empty(events)
+            asked = replace(asked, state="filling", last=events.last_sequence)
+            await self._insist(partial(self._desk.write, asked))
+        await self._catch_up(asked.last)
+        await self._insist(partial(self._desk.write, replace(asked, state="done")))
+        _log.info("ClickHouse is filled again")
+
+    async def _empty(self, events: StreamState) -> None:
+        _log.warning("emptying ClickHouse and ingesting all of EVENTS again, up to %d", events.last_sequence)
+        await self._insist(self._store.empty)
+        while not await self._write(progress.beginning(events.first_sequence - 1)):
+            _log.warning("another ingester cut a range meanwhile; run only one of them while ClickHouse is rebuilt")
+        self.feed.begin_again(self._book.progress.range.last)
+
+    async def _why_not_emptied(self, events: StreamState) -> str:
+        ((rows, oldest),) = await self._insist(partial(self._store.query, "holdings"))
+        return rebuild.refusal(rows, oldest, events, self._book.progress.ingested)
 
     async def _catch_up(self, last: int) -> None:
         """Ingest by reading: what was acknowledged once is not delivered again."""
         while (known := self._book.progress.range.last) < last:
+            self._patience.go_on_unless_stopped()
             rest = Range(known + 1, last)
             span, messages = await self._insist(partial(self.feed.read_up_to_a_batch, rest))
             await self._ingest(span, messages)
 
     async def _cut(self, span: Range) -> bool:
         """Write the range down; False where another ingester was faster."""
-        wanted = msgspec.structs.replace(self._book.progress, range=span, inserted=False)
+        wanted = replace(self._book.progress, range=span, inserted=False)
         return await self._write(wanted)
 
     async def _insert(self, messages: Sequence[Stated]) -> None:
@@ -162,7 +200,7 @@ class Ingester:
         """Acknowledge the inserted range, and write down that it is inserted."""
         known = self._book.progress
         await self._insist(partial(self.feed.settle, known.range.last))
-        if not known.inserted and not await self._write(msgspec.structs.replace(known, inserted=True)):
+        if not known.inserted and not await self._write(replace(known, inserted=True)):
             await self.recover()
 
     async def _write(self, wanted: Progress) -> bool:

@@ -37,6 +37,11 @@ class Patience:
         self._max_seconds = max_seconds
         self._stop = stop
 
+    def go_on_unless_stopped(self) -> None:
+        """Raises `Stopped`: for long work that can be gone on with later."""
+        if self._stop.is_set():
+            raise Stopped
+
     async def insist(self, step: Callable[[], Awaitable[Result]]) -> Result:
         """Try a step until it succeeds. Raises `Stopped`, and what asking again does not help against."""
         pause = self._base_seconds

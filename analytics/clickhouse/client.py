@@ -73,6 +73,10 @@ class Store:
         settings = {**_INSERT_SETTINGS, "insert_deduplication_token": token}
         await self._run(lambda client: _insert(client, table, columns, settings))
 
+    async def empty(self) -> None:
+        """Empty every table and every rollup; the schema stays. Harmless to repeat."""
+        await self._run(lambda client: _empty(client, self._settings))
+
     async def close(self) -> None:
         """Waits for a call that runs."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
@@ -110,6 +114,11 @@ def query_text(name: str) -> str:
 
 def _rows(client: Client, sql: str, parameters: dict[str, Parameter]) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in client.query(sql, parameters=parameters).result_rows]
+
+
+def _empty(client: Client, settings: ClickHouseSettings) -> None:
+    for table in tables.ALL:
+        client.command(migrations.render(f"TRUNCATE TABLE IF EXISTS {table} ${{on_cluster}}", settings))
 
 
 def _insert(client: Client, table: tables.Table, columns: Columns, settings: Mapping[str, Any]) -> None:

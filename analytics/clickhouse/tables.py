@@ -74,3 +74,16 @@ REJECTED_EVENTS: Final = Table(
     "rejected_events",
     (("sequence", "UInt64"), ("subject", "String"), ("payload", "String"), ("reason", "String")),
 )
+
+ALL: Final = (
+    EVENTS.name,
+    CAMPAIGN_FACTS.name,
+    REJECTED_EVENTS.name,
+    "outcomes",
+    "totals",
+    "latencies",
+    "failures",
+    "trails",
+    "contested",
+)
+"""With the rollups, which fill themselves."""

@@ -10,7 +10,7 @@ import typer
 from analytics.errors import AnalyticsError
 from events.errors import BusError
 from jetpost import version
-from jetpost.cli import campaigns, components, dlq, doubts, events, files, reconcile, retries, server, settings
+from jetpost.cli import campaigns, components, dlq, doubts, events, files, rebuild, reconcile, retries, server, settings
 from jetpost.cli.state import remember_settings_file
 from jetpost.demo import command as demo
 from jetpost.errors import Fault
@@ -70,6 +70,7 @@ for commands in (
     dlq,
     retries,
     components,
+    rebuild,
     simulator,
     settings,
 ):

@@ -100,16 +100,26 @@ async def web(bus, store):
 
 
 @pytest.fixture
-def reconciled(bus, store, nats_server):
+def jetpost(bus, store, nats_server):
+    """Runs a command beside ingester and web app."""
+
+    async def command(*arguments, code=0):
+        async with web(bus, store) as where:
+            environment = {"JETPOST_NATS_URL": nats_server.url, "COLUMNS": "160", **where}
+            result = await asyncio.to_thread(CliRunner().invoke, cli.app, arguments, env=environment)
+        assert result.exit_code == code, (result.output, result.exception)
+        return result.stdout
+
+    return command
+
+
+@pytest.fixture
+def reconciled(jetpost):
     """Runs the command, and returns its document, or what it prints for people."""
 
     async def command(*options, code=0):
-        async with web(bus, store) as where:
-            environment = {"JETPOST_NATS_URL": nats_server.url, "COLUMNS": "160", **where}
-            arguments = ["reconcile", "spring", *options]
-            result = await asyncio.to_thread(CliRunner().invoke, cli.app, arguments, env=environment)
-        assert result.exit_code == code, (result.output, result.exception)
-        return json.loads(result.stdout) if "--json" in options else result.stdout
+        shown = await jetpost("reconcile", "spring", *options, code=code)
+        return json.loads(shown) if "--json" in options else shown
 
     return command
 
@@ -199,3 +209,22 @@ async def test_events_that_are_gone_are_told_rather_than_counted_as_lost(bus, re
     await bus.delete("EVENTS", [2])
     with pytest.raises(AssertionError, match="EVENTS no longer has the whole campaign"):
         await reconciled()
+
+
+async def test_a_rebuild_mends_what_clickhouse_lacks(bus, store, jetpost, reconciled):
+    await state(bus, *map(accepted, MAILS))
+    await finish(bus)
+    await reconciled("--json")
+    await change(store, "TRUNCATE TABLE events")
+    await reconciled("--json", code=1)
+    assert "filled again from EVENTS, up to event 45" in await jetpost("rebuild", "--yes")
+    assert (await reconciled("--json"))["agree"]
+
+
+async def test_a_rebuild_that_would_lose_events_is_refused(bus, jetpost, reconciled):
+    await state(bus, *map(accepted, MAILS))
+    await reconciled("--json")
+    await bus.delete("EVENTS", [1, 2, 3])
+    with pytest.raises(AssertionError, match="--drop-older"):
+        await jetpost("rebuild", "--yes")
+    assert "filled again" in await jetpost("rebuild", "--yes", "--drop-older")
