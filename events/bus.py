@@ -172,6 +172,12 @@ class Bus(Protocol):
         """After how long a message comes again, and how long ids are remembered."""
         ...
 
+    @property
+    def interruptions(self) -> int:
+        """How often the connection was lost so far. The server may have been killed meanwhile, and a killed server forgets
+        its newest deliveries: they come again as if for the first time."""
+        ...
+
     async def setup(self) -> None:
         """Create or update all streams, buckets and fixed consumers; harmless to repeat."""
         ...

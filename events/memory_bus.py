@@ -31,6 +31,7 @@ class MemoryBus:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self.timing = Timing()
+        self.interruptions = 0
         self.unavailable = False
         self.storage_limit: int | None = None
         self._streams: dict[str, MemoryStream] = {}

@@ -79,6 +79,10 @@ class NatsBus:
             )
         return cls(client, settings)
 
+    @property
+    def interruptions(self) -> int:
+        return self._client.losses
+
     # Streams and consumers
 
     async def setup(self) -> None:

@@ -60,6 +60,8 @@ class WireClient(Client):
         self._up = asyncio.Event()
         self._lost_listeners: list[Callable[[], None]] = []
         self._last_failure: Exception | None = None
+        self.losses = 0
+        """How often the connection was lost."""
 
     async def open(self, options: dict[str, Any]) -> None:
         """Connect; the options are those of `Client.connect`.
@@ -175,6 +177,7 @@ class WireClient(Client):
 
     async def _on_lost(self) -> None:
         self._up.clear()
+        self.losses += 1
         for exchange in self._exchanges.values():
             exchange.fail(ConnectionLost())
         for listener in list(self._lost_listeners):

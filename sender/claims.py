@@ -4,7 +4,8 @@ A claim is a message with the attempt's id; the server's duplicate check is the 
 `streams.DEDUPLICATION_SECONDS`, and a mail may come again later than that (every sender was down, or the lane was paused). So
 a claim that the server calls new is believed only where that proves something:
 
-- the mail was never delivered before (`deliveries` is 1), and its hold is good, so that nobody else can have been given it; or
+- the mail was never delivered before (`deliveries` is 1), and its hold is good, so that nobody else can have been given it,
+  unless it is among the newest claims of before the connection was lost: a killed server forgets what it delivered last; or
 - the mail is so young that any claim on it would still be remembered; or
 - the journal, which keeps claims for weeks and many to a message, has no other claim of the attempt.
 
@@ -57,6 +58,10 @@ class Claims:
         self._clock = clock
         self._patience = patience
         self._rounds: Rounds[Held, Claim | _Unproven] = Rounds(self._claim_together)
+        self._interruptions: int | None = None
+        """How many there had been when the newest claims were looked up; None: never yet."""
+        self._newest: set[str] = set()
+        """Attempts that were claimed shortly before the server may have been killed."""
         self.events_seen = 0
         """The newest sequence of EVENTS that this process knows of; the recorder moves it on."""
 
@@ -71,6 +76,7 @@ class Claims:
         await self._rounds.close()
 
     async def _claim_together(self, held: list[Held]) -> list[Claim | _Unproven]:
+        await self._look_up_newest()
         claim_round = os.urandom(6)
         claims = [
             Message(subjects.CLAIMS, claim_round + number.to_bytes(4, "big"), one.attempt_id)
@@ -81,6 +87,7 @@ class Claims:
             self._patience.insist(lambda: self._bus.publish(streams.CLAIMS.name, claims)),
             self._patience.insist(lambda: self._bus.publish(streams.JOURNAL.name, entries)),
         )
+        await self._look_up_newest()  # in case the connection was lost while we claimed
         duplicates = {answer.sequence for answer in stored if answer.duplicate}
         originals = await self._patience.insist(
             lambda: read_at(self._bus, streams.CLAIMS.name, subjects.CLAIMS, duplicates)
@@ -91,13 +98,20 @@ class Claims:
             for one, answer, claim in zip(held, stored, claims, strict=True)
         ]
 
+    async def _look_up_newest(self) -> None:
+        """A server that was killed forgets its newest deliveries, so that of their mails `deliveries` proves nothing."""
+        interruptions = self._bus.interruptions
+        if interruptions != self._interruptions:
+            self._newest |= await self._patience.insist(self._journal.newest)
+            self._interruptions = interruptions
+
     def _judge(
         self, held: Held, answer: Stored, original: Record | None, payload: bytes, now: float
     ) -> Claim | _Unproven:
         remembered = self._bus.timing.remembered_seconds
         unproven = _Unproven(answer.duplicate, payload[:6])
         if not answer.duplicate:
-            first_time = held.delivery.deliveries == 1
+            first_time = held.delivery.deliveries == 1 and held.attempt_id not in self._newest
             return Won() if first_time or now - claimable_from(held.mail) < remembered else unproven
         if original is None:
             return unproven

@@ -29,6 +29,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 _READ_ON: Final = 500
 
+_NEWEST_SECONDS: Final = 60.0
+"""Before the newest claim of all. Far longer than a server takes to write down what it delivered, which is tenths of a second."""
+_NEWEST_RECORDS: Final = 20_000
+
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Entry).decode
 
@@ -68,6 +72,15 @@ class Journal:
             next((claim.events_before for claim in claims.get(attempt, ()) if claim.round != own), None)
             for attempt, own in questions
         ]
+
+    async def newest(self) -> set[str]:
+        """The attempts that were claimed last, by anybody, in any campaign. Raises `RetryLater`."""
+        last = (await self._bus.stream_state(streams.JOURNAL.name)).last_sequence
+        first = max(1, last - _NEWEST_RECORDS)
+        tail = self._bus.read(streams.JOURNAL.name, subjects.JOURNAL, from_sequence=first)
+        records = [(record.stored_at, record.payload) async for record in tail]
+        since = records[-1][0] - _NEWEST_SECONDS if records else 0.0
+        return {attempt for at, payload in records if at >= since for attempt in decode(payload).attempts}
 
     async def close(self) -> None:
         for search in self._searches.values():

@@ -105,6 +105,14 @@ async def test_work_goes_on_when_the_server_is_back(server, own_bus):
     assert (await own_bus.stream_state("MAIL")).messages == 0
 
 
+async def test_the_bus_counts_how_often_its_connection_was_lost(server, own_bus):
+    assert own_bus.interruptions == 0
+    async with stopped(server):
+        pass
+    await eventually(lambda: own_bus.stream_state("MAIL"))
+    assert own_bus.interruptions == 1
+
+
 async def test_a_waiting_fetch_hears_of_the_loss_at_once(server, own_bus):
     lane = await own_bus.consumer("MAIL", LANE.name)
     fetching = asyncio.ensure_future(lane.fetch(1, WAIT_SECONDS))

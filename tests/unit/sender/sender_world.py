@@ -121,7 +121,7 @@ class Wire:
 
     def __getattr__(self, name):
         method = getattr(self._real, name)
-        if name in {"watch", "read", "timing"}:
+        if name in {"watch", "read", "timing", "interruptions"}:
             return method
 
         async def call(*args, **kwargs):

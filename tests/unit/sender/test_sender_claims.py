@@ -92,6 +92,30 @@ async def test_a_forgotten_claim_is_found_in_the_journal(world):
     assert await later.claim("a", "b", deliveries=2, age=600.0) == [Taken(0), Won()]
 
 
+@pytest.mark.parametrize("was_running", [True, False])
+async def test_a_killed_server_that_takes_a_second_delivery_for_the_first_deceives_nobody(world, was_running):
+    later = Worker(world)
+    if was_running:
+        await later.claim("before")
+    await Worker(world).claim("a")
+    world.clock.advance(streams.DEDUPLICATION_SECONDS + 1)
+    world.bus.interruptions += 1
+    assert await later.claim("a", "b", age=600.0) == [Taken(0), Won()]
+
+
+async def test_a_server_that_is_killed_while_a_claim_is_under_way_deceives_nobody(world):
+    later = Worker(world)
+    await later.claim("before")
+    await Worker(world).claim("a")
+    world.clock.advance(streams.DEDUPLICATION_SECONDS + 1)
+    world.bus.unavailable = True
+    claiming = asyncio.create_task(later.claim("a", "b", age=600.0))
+    await asyncio.sleep(0.01)
+    world.bus.interruptions += 1
+    world.bus.unavailable = False
+    assert await claiming == [Taken(0), Won()]
+
+
 async def test_a_claim_that_is_about_to_be_forgotten_is_looked_up_too(world):
     first = Worker(world)
     first.claims.events_seen = 77
@@ -101,18 +125,22 @@ async def test_a_claim_that_is_about_to_be_forgotten_is_looked_up_too(world):
 
 
 async def test_a_mail_delivered_for_the_first_time_needs_no_proof(world):
+    worker = Worker(world)
+    await worker.claim("the first claim of a process looks up the newest ones")
     reads = []
     read = world.bus.read
     world.bus.read = lambda stream, *args, **kwargs: reads.append(stream) or read(stream, *args, **kwargs)
-    assert await Worker(world).claim("a", age=1e6) == [Won()]
+    assert await worker.claim("a", age=1e6) == [Won()]
     assert reads == []
 
 
 async def test_a_young_mail_needs_no_proof_however_often_it_came(world):
+    worker = Worker(world)
+    await worker.claim("the first claim of a process looks up the newest ones")
     reads = []
     read = world.bus.read
     world.bus.read = lambda stream, *args, **kwargs: reads.append(stream) or read(stream, *args, **kwargs)
-    assert await Worker(world).claim("a", deliveries=4, age=100.0) == [Won()]
+    assert await worker.claim("a", deliveries=4, age=100.0) == [Won()]
     assert reads == []
 
 
