@@ -2,6 +2,7 @@
 
 AnalyticsError
 ├── ClickHouseUnavailable    the same call may succeed later; nothing was lost
+│   └── PartVanished             the same question may be answered at once
 ├── ClickHouseRefused        it will fail again: the statement, the schema or the rights are wrong
 └── SettingInvalid           a setting cannot be used as it stands
 """
@@ -13,6 +14,10 @@ class AnalyticsError(Exception):
 
 class ClickHouseUnavailable(AnalyticsError):
     """ClickHouse cannot do it now (no connection, overloaded, out of memory or space). Nothing was lost: ask again."""
+
+
+class PartVanished(ClickHouseUnavailable):
+    """A merge removed a part of the table while it was read. Ask again: the merged part holds the same rows."""
 
 
 class ClickHouseRefused(AnalyticsError):

@@ -7,6 +7,7 @@ a slow question of one does not hold up another.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -20,6 +21,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from analytics.clickhouse import failures, migrations, tables
+from analytics.errors import PartVanished
 from analytics.settings import ClickHouseSettings
 
 Columns: TypeAlias = Sequence[Sequence[Any]]
@@ -29,6 +31,9 @@ Parameter: TypeAlias = str | int | float | Sequence[str]
 """What a question may be asked with."""
 
 Answer = TypeVar("Answer")
+
+_READ_AGAIN: Final = 2
+"""How often a question is asked anew at once when a merge took away what it was reading."""
 
 _INSERT_SETTINGS: Final = {
     # A repeated insert is dropped by the table and fills what the views lack (docs/decisions/0008-clickhouse.md).
@@ -66,6 +71,9 @@ class Store:
     async def query(self, name: str, **parameters: Parameter) -> list[tuple[Any, ...]]:
         """The rows that `queries/<name>.sql` answers; parameters are bound by the server."""
         sql = query_text(name)
+        for _ in range(_READ_AGAIN):
+            with contextlib.suppress(PartVanished):
+                return await self._run(lambda client: _rows(client, sql, parameters))
         return await self._run(lambda client: _rows(client, sql, parameters))
 
     async def insert(self, table: tables.Table, columns: Columns, token: str) -> None:

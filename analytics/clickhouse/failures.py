@@ -38,10 +38,15 @@ _FOR_NOW: Final = frozenset(
 )
 """Codes of ClickHouse (src/Common/ErrorCodes.cpp) that tell of a state that passes."""
 
+_STD_EXCEPTION: Final = 1001
+"""From outside ClickHouse's own code; seen of the embedded engine when a file of a part was gone at the moment of reading."""
+
 
 def from_driver(error: ClickHouseError) -> errors.AnalyticsError:
     """Without a code it was the connection: that passes too."""
     code = getattr(error, "code", None)
+    if code == _STD_EXCEPTION:
+        return errors.PartVanished(str(error))
     lost = code is None and isinstance(error, OperationalError | StreamFailureError)
     if lost or code in _FOR_NOW:
         return errors.ClickHouseUnavailable(str(error))

@@ -4,7 +4,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from analytics.clickhouse import failures
-from analytics.errors import ClickHouseRefused, ClickHouseUnavailable
+from analytics.errors import ClickHouseRefused, ClickHouseUnavailable, PartVanished
 from analytics.patience import Patience, Stopped
 from events.errors import BusUnavailable
 
@@ -51,6 +51,7 @@ async def test_a_stop_ends_the_wait():
         (OperationalError("connection refused"), ClickHouseUnavailable),
         (DatabaseError("Code: 241. memory limit", code=241), ClickHouseUnavailable),
         (DatabaseError("Code: 999. Keeper", code=999), ClickHouseUnavailable),
+        (DatabaseError("Code: 1001. in file_size: No such file or directory", code=1001), PartVanished),
         (DatabaseError("Code: 60. unknown table", code=60), ClickHouseRefused),
         (DatabaseError("something else"), ClickHouseRefused),
     ],
