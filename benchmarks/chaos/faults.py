@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 from collections.abc import Awaitable, Callable
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import Final
 
 from benchmarks.chaos.fault import Fault, Strike
+from events.streams import Timing
 
 
 def _signalled(kind: str, number: Signals) -> Callable[[Strike], Awaitable[None]]:
@@ -34,6 +36,15 @@ async def _sender_frozen(blow: Strike) -> None:
         os.kill(pid, SIGCONT)
 
 
+async def _nats_away(blow: Strike) -> None:
+    """Killed, and kept from starting again until it has forgotten every message id: its store's lock is ours meanwhile."""
+    forgets_after = Timing(blow.stage.options.ack_wait_seconds).deduplication_seconds
+    with (blow.stage.folder / "nats" / "lock").open("ab") as lock:
+        blow.signal("nats", SIGKILL)
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        await asyncio.sleep(forgets_after * 1.1)
+
+
 async def _launch_killed(blow: Strike) -> None:
     if blow.launch.returncode is None:
         blow.launch.kill()
@@ -56,6 +67,12 @@ FAULTS: Final = (
     Fault("web-kill", "kill -9 of ingester, web app and ClickHouse", _signalled("web", SIGKILL), by="stated"),
     Fault("web-term", "SIGTERM of ingester, web app and ClickHouse", _signalled("web", SIGTERM), by="stated"),
     Fault("nats-kill", "kill -9 of nats-server", _signalled("nats", SIGKILL), doubts="wire"),
+    Fault(
+        "nats-away",
+        "kill -9 of nats-server, which stays away until it has forgotten all ids",
+        _nats_away,
+        doubts="wire",
+    ),
     Fault("several-kill", "kill -9 of two to all processes at once", _several_killed, doubts="wire"),
     Fault(
         "launch-kill", "kill -9 of `jetpost send`, and the same command again", _launch_killed, "planned", again=True

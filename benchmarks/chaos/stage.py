@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +74,7 @@ class Stage:
 async def opened(folder: Path, options: Options, *, clustered: bool) -> AsyncIterator[Stage]:
     """Everything is up inside, with its data and logs in `folder`."""
     async with contextlib.AsyncExitStack() as exits:
+        exits.enter_context(_log_in(folder / "logs"))
         taker = await exits.enter_async_context(_simulator(folder, options.seed))
         cluster = await exits.enter_async_context(Cluster(folder / "cluster")) if clustered else None
         settings = _settings(folder, options, int(taker.addresses["smtp"]))
@@ -83,6 +85,20 @@ async def opened(folder: Path, options: Options, *, clustered: bool) -> AsyncIte
         bus = await NatsBus.connect(stack.settings.nats, name="jetpost chaos")
         exits.push_async_callback(bus.close)
         yield Stage(options, folder, taker, stack, bus, cluster)
+
+
+@contextlib.contextmanager
+def _log_in(folder: Path) -> Iterator[None]:
+    """What the supervisor of the processes says goes to a file beside their logs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / "supervisor.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 def _settings(folder: Path, options: Options, simulator_port: int) -> Settings:

@@ -76,7 +76,7 @@ async def find(stage: Stage, mailing: Mailing) -> Truth:
     return Truth(
         taken=await _taken(stage, mailing),
         stated=sorted(_stated(sequence, fact) for sequence, fact in found if isinstance(fact, MAIL_FACTS)),
-        planned=sum(fact.planned for _, fact in found if isinstance(fact, BatchPlanned)),
+        planned=sum({fact.batch: fact.planned for _, fact in found if isinstance(fact, BatchPlanned)}.values()),
         closed=any(isinstance(fact, CampaignClosed) for _, fact in found),
         ledger=msgspec.convert(report["figures"]["progress"]["ledger"], Ledger),
         in_clickhouse=await _in_clickhouse(stage, mailing.id),
