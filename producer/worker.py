@@ -33,7 +33,9 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FETCH_SECONDS: Final = 1.0
-_ANSWER_AGAIN_SECONDS: Final = (0.1, 1.0, 0.0)
+_INSISTS_SECONDS: Final = 5.0
+"""On an answer to what is said about deliveries; below the time after which an answer is given up."""
+_SAY_AGAIN_SECONDS: Final = 0.5
 TRY_AGAIN_SECONDS: Final = 30.0
 """Until a batch that failed for a reason other than the bus is looked at again."""
 
@@ -163,16 +165,17 @@ class Worker:
         A server that was killed may have forgotten that it delivered them, and then never takes note. They come again by
         themselves, and what is finished is found to be.
         """
-        taken = False
-        for wait in _ANSWER_AGAIN_SECONDS:
+        loop = asyncio.get_running_loop()
+        give_up_at, taken = loop.time() + _INSISTS_SECONDS, False
+        while not taken:
             try:
                 await answer(deliveries)
+                taken = True
             except RetryLater as error:
                 _say_why_waiting(str(error))
-                await sleep(wait, self._stop)
-            else:
-                taken = True
-                break
+                if self._stop.is_set() or loop.time() > give_up_at:
+                    break
+                await sleep(_SAY_AGAIN_SECONDS, self._stop)
         for delivery in deliveries:
             self._held.pop(delivery.sequence, None)
         return taken

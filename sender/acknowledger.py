@@ -17,7 +17,9 @@ from sender.patience import Patience
 LINGER_SECONDS: Final = 0.05
 """Far below the ack-wait. What is not acknowledged when the process dies comes again for nothing, so not much longer."""
 
-_TRIES: Final = 3
+_INSISTS_SECONDS: Final = 5.0
+"""Below the time after which an answer is given up: what is not answered once never is, as a killed server forgets its newest
+deliveries, and acknowledgements of those. All others wait meanwhile."""
 
 
 class Acknowledger:
@@ -59,10 +61,14 @@ class Acknowledger:
             self._progress.set()
 
     async def _insist(self, lane: Lane, held: Sequence[Held]) -> None:
-        for _ in range(_TRIES):
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + _INSISTS_SECONDS
+        while True:
             try:
                 await lane.consumer.ack([one.delivery for one in held])
             except BusError as error:
+                if loop.time() > give_up_at:
+                    return
                 await self._patience.wait(error)
             else:
                 return
