@@ -156,11 +156,14 @@ def _doubts_at_most(fault: Fault, options: Options, blow: Strike, struck: int) -
         case "none":
             return 0
         case "wire":
-            died = sum("sender" in note for note in blow.notes)
-            others = len(blow.notes) - died
-            return options.wire * (died + others * options.senders)
+            return options.wire * sum(_senders_hit(note, options.senders) for note in blow.notes)
         case "struck":
             return struck
+
+
+def _senders_hit(note: str, senders: int) -> int:
+    """How many senders' wires are cut: a sender's own, or all of them where a nats-server is gone."""
+    return 1 if "sender" in note else senders if "nats" in note else 0
 
 
 def _keep(stage: Stage, mailing: Mailing, judged: verdict.Verdict) -> None:
