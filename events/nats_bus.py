@@ -56,7 +56,7 @@ class NatsBus:
         self._settings = settings
         self.timing = streams.Timing(settings.ack_wait_seconds)
         self._js = client.jetstream(timeout=REQUEST_TIMEOUT_SECONDS)
-        self._publisher = Publisher(client)
+        self._publisher = Publisher(client, self.storage)
         self._consumers: weakref.WeakSet[NatsConsumer] = weakref.WeakSet()
 
     @classmethod

@@ -8,16 +8,16 @@ import functools
 import itertools
 import json
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from events import nats_frames, streams
-from events.bus import Message, Stored
+from events.bus import Message, Storage, Stored
 from events.errors import BusUnavailable, StreamFull
 from events.nats_errors import from_answer
-from events.nats_wire import ConnectionLost, NoResponders, WireClient
+from events.nats_wire import ConnectionLost, NoAnswer, NoResponders, WireClient
 
 TIMEOUT_SECONDS: Final = 10.0
 """How long one call to publish 500 messages tries, lost connections included, before it raises `BusUnavailable`."""
@@ -44,15 +44,26 @@ _decode_ack = msgspec.json.Decoder(_PubAck).decode
 class Publisher:
     """Publishes over one connection; see `events.bus.Bus.publish` for what it promises."""
 
-    def __init__(self, client: WireClient) -> None:
+    def __init__(self, client: WireClient, storage: Callable[[], Awaitable[Storage]]) -> None:
         self._client = client
+        self._storage = storage
         self._names = _names()
 
     async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
         stored: list[Stored] = []
         for start in range(0, len(messages), streams.ATOMIC_BATCH):
-            stored += await self._publish_with_retries(stream, messages[start : start + streams.ATOMIC_BATCH])
+            try:
+                stored += await self._publish_with_retries(stream, messages[start : start + streams.ATOMIC_BATCH])
+            except NoAnswer as error:
+                await self._say_if_full(error)
+                raise
         return stored
+
+    async def _say_if_full(self, error: NoAnswer) -> None:
+        """Seen on nats-server 2.15: a batch that meets the end of the store within itself is sometimes not answered."""
+        storage = await self._storage()
+        if storage.nearly_full:
+            raise StreamFull(f"JetStream refuses to store more: it holds {storage}") from error
 
     async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[int]:
         """See `events.bus.Bus.replace`."""

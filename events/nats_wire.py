@@ -40,6 +40,13 @@ class ConnectionLost(BusUnavailable):
         super().__init__("NATS does not answer: the connection is lost")
 
 
+class NoAnswer(BusUnavailable):
+    """The connection stands, and no answer came in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"NATS did not answer within {seconds:g} s")
+
+
 class NoResponders(BusUnavailable):
     """Nobody listens to the subject: no stream takes it, or JetStream is not ready."""
 
@@ -151,7 +158,7 @@ class WireClient(Client):
                 await self.send(encode(b"%b.%b" % (self._inbox, key)))
                 return await exchange.answered
         except TimeoutError:
-            raise BusUnavailable(f"NATS did not answer within {timeout_seconds:g} s") from None
+            raise NoAnswer(timeout_seconds) from None
         finally:
             del self._exchanges[key]
             exchange.answered.cancel()

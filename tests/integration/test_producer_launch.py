@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fakes import FakeClock
+from process_watching import until
 
 from events import campaigns, facts, schemas, streams, subjects
 from events.bus import Message
@@ -330,6 +331,20 @@ async def test_a_launch_waits_for_a_bus_that_refuses_and_says_why(memory_bus, fo
     assert result.planned == 8
     assert [progress.waiting_for for progress in seen].count("no space left") == 2
     assert seen[-1] == Progress(rows=10, planned=8, duplicates=1, rejected=1, waiting_for="")
+
+
+async def test_a_launch_leaves_the_rest_of_a_nearly_full_store_to_senders(memory_bus, folder) -> None:
+    await memory_bus.publish("DLQ", [Message("dlq.old.other.soft", bytes(90_000))])
+    memory_bus.storage_limit = 100_000
+    seen: list[Progress] = []
+
+    async def make_room() -> None:
+        await until(lambda: any("JetStream holds" in progress.waiting_for for progress in seen))
+        assert (await memory_bus.stream_state("BATCHES")).messages == 0
+        await memory_bus.purge("DLQ", "dlq.>")
+
+    _, result = await asyncio.gather(make_room(), run(memory_bus, folder, on_progress=seen.append))
+    assert result.planned == 8
 
 
 async def test_a_campaign_cancelled_meanwhile_is_planned_no_further(memory_bus, folder) -> None:
