@@ -1,11 +1,17 @@
-"""A process that a test may kill: `run URL FOLDER` ingests until it dies, `ask FOLDER` prints what ClickHouse counts."""
+"""A process that a test may kill.
+
+`run URL FOLDER` ingests until it dies. `run URL FOLDER MOMENT` kills itself at the first such moment as `before cutting` or
+`after inserting events`. `ask FOLDER` prints what ClickHouse counts.
+"""
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import time
 
-from analytics import ingester
+from analytics import ingester, progress
 from analytics.clickhouse.client import Store
 from analytics.settings import AnalyticsSettings, ClickHouseSettings
 from events.nats_bus import BusSettings, NatsBus
@@ -17,9 +23,64 @@ def open_store(folder):
     return Store(ClickHouseSettings(url=f"chdb://{folder}", keep_days=0))
 
 
-async def run(url, folder):
-    bus = await NatsBus.connect(BusSettings(url=url), name="ingester")
-    await ingester.run(bus, open_store(folder), SETTINGS, clock=time.time, stop=asyncio.Event())
+class Life:
+    """Ends at a moment."""
+
+    def __init__(self, last_moment):
+        self._last = last_moment
+
+    async def around(self, what, effect):
+        self._come_to(f"before {what}")
+        result = await effect
+        self._come_to(f"after {what}")
+        return result
+
+    def _come_to(self, moment):
+        if moment == self._last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Mortal:
+    """Passes every call on, as long as the process lives."""
+
+    def __init__(self, real, life):
+        self._real = real
+        self._life = life
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+
+class MortalBus(Mortal):
+    async def bucket(self, name):
+        return MortalBucket(await self._real.bucket(name), self._life)
+
+    async def consumer(self, stream, name):
+        return MortalConsumer(await self._real.consumer(stream, name), self._life)
+
+
+class MortalBucket(Mortal):
+    async def update(self, key, value, revision):
+        step = "settling" if progress.decode(value).inserted else "cutting"
+        return await self._life.around(step, self._real.update(key, value, revision))
+
+
+class MortalConsumer(Mortal):
+    async def ack(self, deliveries):
+        if deliveries:
+            await self._life.around("acknowledging", self._real.ack(deliveries))
+
+
+class MortalStore(Mortal):
+    async def insert(self, table, columns, token):
+        await self._life.around(f"inserting {table.name}", self._real.insert(table, columns, token))
+
+
+async def run(url, folder, moment=""):
+    life = Life(moment)
+    bus = MortalBus(await NatsBus.connect(BusSettings(url=url), name="ingester"), life)
+    store = MortalStore(open_store(folder), life)
+    await ingester.run(bus, store, SETTINGS, clock=time.time, stop=asyncio.Event())
 
 
 async def ask(folder):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -19,10 +20,13 @@ MOMENTS = (0.4, 0.6, 0.75, 0.85, 0.95)
 """When to kill, as shares of the time from cutting a range until its first event is acknowledged."""
 
 
-def some_facts():
+STEPS = ("cutting", "inserting events", "inserting campaign_facts", "acknowledging", "settling")
+
+
+def some_facts(count=EVENTS, first=0):
     """First attempts of a campaign whose ten seconds lie on both sides of the end of a month."""
-    rng = random.Random(7)
-    for number in range(EVENTS):
+    rng = random.Random(7 + first)
+    for number in range(first, first + count):
         address = f"user{number}@example.com"
         at = MONTH_END - 5 + 10 * rng.random()
         mail = ("spring", at, ids.mail_id("spring", address), 1, address, "main", rng.choice(["gmail", "other"]))
@@ -77,6 +81,21 @@ async def ask(folder):
     return json.loads(output)
 
 
+async def ingest_all(bus, url, folder, count):
+    """Let it live until everything is in ClickHouse."""
+    child = await spawn("run", url, folder)
+    await wait_for(await bus.bucket(streams.INGEST), lambda found: found.ingested >= count)
+    child.kill()
+    await child.wait()
+
+
+def require_exactly(counted, kinds):
+    """The table and every rollup count these facts."""
+    assert counted["mails"] == counted["totals"] == kinds
+    assert {kind: count for kind, count in counted["rates"].items() if count} == kinds
+    assert counted["latencies"] | counted["failures"] == kinds
+
+
 async def test_killed_while_inserting_again_and_again_it_counts_every_event_once(nats_bus, nats_server, tmp_path):
     stated = list(some_facts())
     await nats_bus.publish("EVENTS", [Message(facts.subject_of(fact), facts.encode(fact)) for fact in stated])
@@ -88,13 +107,23 @@ async def test_killed_while_inserting_again_and_again_it_counts_every_event_once
             await kill_while_it_inserts(nats_server.url, tmp_path, bucket, moment * seconds)
             died_at.append(await progress.Book(bucket).read())
     assert not all(found.inserted for found in died_at), "it never died between cutting and settling"
-    child = await spawn("run", nats_server.url, tmp_path)
-    await wait_for(bucket, lambda found: found.ingested >= EVENTS)
-    child.kill()
-    await child.wait()
+    await ingest_all(nats_bus, nats_server.url, tmp_path, EVENTS)
+    require_exactly(await ask(tmp_path), dict(Counter(facts.type_of(fact) for fact in stated)))
 
-    kinds = dict(Counter(facts.type_of(fact) for fact in stated))
-    counted = await ask(tmp_path)
-    assert counted["mails"] == counted["totals"] == kinds
-    assert {kind: count for kind, count in counted["rates"].items() if count} == kinds
-    assert counted["latencies"] | counted["failures"] == kinds
+
+async def test_killed_before_and_after_each_step_across_the_end_of_a_month_it_counts_every_event_once(
+    nats_bus, nats_server, tmp_path
+):
+    moments = [f"{when} {step}" for when in ("before", "after") for step in STEPS] * 2
+    random.Random(11).shuffle(moments)
+    stated = []
+    for number, moment in enumerate(moments, 1):
+        more = [*some_facts(300, first=len(stated)), facts.BatchPlanned("spring", MONTH_END, number, 300)]
+        stated += more
+        await nats_bus.publish("EVENTS", [Message(facts.subject_of(fact), facts.encode(fact)) for fact in more])
+        child = await spawn("run", nats_server.url, tmp_path, moment)
+        assert await asyncio.wait_for(child.wait(), 60) == -signal.SIGKILL
+    await ingest_all(nats_bus, nats_server.url, tmp_path, len(stated))
+    kinds = Counter(facts.type_of(fact) for fact in stated)
+    assert kinds.pop("batch_planned") == len(moments)
+    require_exactly(await ask(tmp_path), dict(kinds))
