@@ -42,17 +42,18 @@ def main() -> None:
 
 
 async def _all(faults: Sequence[Fault], options: Options, json_file: Path | None) -> list[Run]:
-    """On one nats-server, and on three."""
-    alone, clustered = [
-        _kind([fault for fault in faults if fault.clustered is wanted], options, json_file) for wanted in (False, True)
-    ]
+    """On one nats-server, and on three; where asked to, on several stacks at the same time."""
+    alone = [fault for fault in faults if not fault.clustered]
+    clustered = [fault for fault in faults if fault.clustered]
     if options.together:
-        both = await asyncio.gather(alone, clustered)
-        return [*both[0], *both[1]]
-    return [*await alone, *await clustered]
+        groups = (alone[::2], alone[1::2], clustered)
+        found = await asyncio.gather(*(_share(group, options, json_file) for group in groups))
+    else:
+        found = [await _share(group, options, json_file) for group in (alone, clustered)]
+    return [run for runs in found for run in runs]
 
 
-async def _kind(faults: Sequence[Fault], options: Options, json_file: Path | None) -> list[Run]:
+async def _share(faults: Sequence[Fault], options: Options, json_file: Path | None) -> list[Run]:
     """Faults that need the same servers share a stack, until a run breaks a promise: then its stack is kept as it was."""
     runs: list[Run] = []
     waiting = [(fault, number) for fault in faults for number in range(options.runs)]

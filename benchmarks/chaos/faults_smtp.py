@@ -8,7 +8,7 @@ from benchmarks.chaos.fault import Fault
 from jetpost.simulator.settings import Faults
 
 RARELY: Final = 0.004
-SELDOM: Final = 0.001
+SELDOM: Final = 0.003
 """For what keeps a connection waiting for its timeout."""
 
 

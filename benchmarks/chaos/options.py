@@ -24,7 +24,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """In one run, at most."""
 
     together: bool = False
-    """One nats-server and three at the same time, as there is more waiting than work."""
+    """Several stacks at the same time, as there is more waiting than work."""
     keep: bool = False
     """Keep the folders of runs in which every promise was kept, too."""
 

@@ -103,6 +103,9 @@ def cells(row: Row) -> list[str]:
     ]
 
 
+_WIDTH = 140
+"""Of the table where it goes to a file."""
+
 HEADINGS = ("runs", "strikes", "mails", "lost", "duplicated", "in doubt", "balanced", "ClickHouse equal", "seconds")
 
 
@@ -124,6 +127,8 @@ def show(runs: Sequence[Run], options: Options, seconds: float) -> None:
     for row in rows(runs):
         table.add_row(row.fault, *cells(row))
     console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
     console.print(table)
     broken = sum(bool(run.broken) for run in runs)
     console.print(f"\n{len(runs)} runs in {seconds:.0f} s, seed {options.seed}; {broken} broke a promise")
