@@ -16,13 +16,14 @@ from typing import Final, Literal
 import msgspec
 
 from analytics import progress, queues
-from analytics.patience import Patience, Stopped, wait
+from analytics.patience import Patience
 from analytics.queues import Queues
 from analytics.reports import Reports
 from analytics.settings import AnalyticsSettings
 from events import campaigns, facts, plans, streams, subjects
 from events.bus import Bus, Message
 from events.ledger import Ledger
+from events.patience import Stopped, sleep
 from events.schemas import Campaign
 
 _CLEARED_AGAIN_SECONDS: Final = 3_600.0
@@ -70,11 +71,11 @@ async def run(
     bus: Bus, reports: Reports, settings: AnalyticsSettings, *, clock: Callable[[], float], stop: asyncio.Event
 ) -> None:
     """Look at the queues and at every open campaign again and again, until `stop` is set."""
-    patience = Patience(settings.retry_base_seconds, settings.retry_max_seconds, stop)
+    patience = Patience("close", settings, stop)
     closing = Closing(bus, reports, settings, clock)
     with contextlib.suppress(Stopped):
         await patience.insist(closing.clear_recently_closed)
-        while not await wait(stop, settings.closing_interval_seconds):
+        while not await sleep(settings.closing_interval_seconds, stop):
             await patience.insist(closing.forget_old_plans)
             await patience.insist(closing.look)
 

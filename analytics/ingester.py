@@ -24,13 +24,14 @@ from analytics.batching import Range
 from analytics.clickhouse import tables
 from analytics.clickhouse.client import Store
 from analytics.feed import Feed
-from analytics.patience import Patience, Stopped
+from analytics.patience import Patience
 from analytics.progress import Progress
 from analytics.rows import Stated
 from analytics.settings import AnalyticsSettings
 from events import metrics, streams
 from events.bus import Bus, StreamState
 from events.errors import RevisionMismatch
+from events.patience import Stopped
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ async def run(
     bus: Bus, store: Store, settings: AnalyticsSettings, *, clock: Callable[[], float], stop: asyncio.Event
 ) -> None:
     """Ingest until `stop` is set, then what is held. Raises what waiting does not help against, such as a wrong schema."""
-    patience = Patience(settings.retry_base_seconds, settings.retry_max_seconds, stop)
+    patience = Patience("ingest", settings, stop)
     try:
         await patience.insist(store.migrate)
         ingester = await patience.insist(lambda: _connect(bus, store, settings, clock, patience))

@@ -32,6 +32,11 @@ SENDER_ERRORS = Counter(
     " (watch, feed, extend, connect, send, record, poison)",
     ["step"],
 )
+STEPS_WAITING = Gauge(
+    "steps_waiting",
+    "1 while a step waits for what it needs (NATS, room in it, ClickHouse, a relay); the log says why",
+    ["step"],
+)
 SMTP_CONNECTIONS = Gauge("smtp_connections", "Open SMTP connections", ["pool"])
 MAILS_QUEUED = Counter("mails_queued", "Mails rendered and stored in the queue", ["campaign"])
 PRODUCER_ERRORS = Counter("producer_errors", "Batches that failed for a reason other than the bus and are tried again")

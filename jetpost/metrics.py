@@ -13,7 +13,12 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 from events import metrics as ours
 
 EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
-    "producer": (ours.MAILS_QUEUED, ours.MAILS_UNRENDERABLE, ours.QUEUED_BYTES, ours.PRODUCER_ERRORS),
+    "producer": (
+        ours.MAILS_QUEUED,
+        ours.MAILS_UNRENDERABLE,
+        ours.QUEUED_BYTES,
+        ours.PRODUCER_ERRORS,
+    ),
     "sender": (
         ours.EMAILS_SENT,
         ours.EMAILS_NOT_SENT,
@@ -37,6 +42,9 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
     "web": (ours.HTTP_REQUEST_SECONDS,),
 }
 
+EVERYWHERE: Final[tuple[metrics.MetricWrapperBase, ...]] = (ours.STEPS_WAITING,)
+"""What every process exposes, whatever it runs: it is moved by what they share."""
+
 
 def registry(*components: str) -> CollectorRegistry:
     """What a process that runs these components exposes, with figures on itself (CPU, memory, files, Python)."""
@@ -44,6 +52,8 @@ def registry(*components: str) -> CollectorRegistry:
     for component in components:
         for metric in EXPOSED[component]:
             chosen.register(metric)
+    for metric in EVERYWHERE:
+        chosen.register(metric)
     for general in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
         chosen.register(general)
     return chosen
@@ -52,6 +62,7 @@ def registry(*components: str) -> CollectorRegistry:
 def documentation() -> str:
     """The table of all metrics, as Markdown."""
     lines = ["| Metric | Type | Labels | Process | Meaning |", "|---|---|---|---|---|"]
+    lines += [_row("all", metric) for metric in EVERYWHERE]
     lines += [_row(component, metric) for component, exposed in EXPOSED.items() for metric in exposed]
     return "\n".join(lines)
 

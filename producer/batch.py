@@ -22,8 +22,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -33,7 +33,7 @@ from events.facts import BatchQueued
 from events.schemas import BatchJob
 from producer import evidence, room
 from producer.chunk import CHUNK, Chunk, Press
-from producer.patience import patiently
+from producer.patience import Patience
 from producer.progress import Progress, ProgressKeeper
 from producer.recipients.recipient import Recipient
 
@@ -41,7 +41,6 @@ _log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 Ending = Literal["queued", "interrupted"]
-T = TypeVar("T")
 
 
 class BatchRun:
@@ -55,13 +54,14 @@ class BatchRun:
         self._keeper = keeper
         self._press = press
         self._clock = clock
-        self._stop = stop
+        self._patience = Patience("queue", stop, told_as=f"batch {job.number} of {job.campaign}")
+        self._insist = self._patience.insist
         self._progress = Progress(owner=os.urandom(8).hex(), begun_at=0)
 
     async def run(self, rows: Sequence[Recipient], is_wanted: Callable[[], bool]) -> Ending:
         """Queue all rows; between chunks ask `is_wanted`, and leave a clean checkpoint where it says no.
 
-        Raises `Superseded`, and `RetryLater` once `stop` is set while the bus refuses.
+        Raises `Superseded`, and `Stopped` once `stop` is set while the bus refuses.
         """
         left = await self._insist(self._keeper.read)
         if (left is None or left.settled == len(rows)) and await self._is_stated_queued():
@@ -123,7 +123,9 @@ class BatchRun:
         """Publish what is not known to be queued already; returns the last sequence in MAIL, where the server tells."""
         if not self._is_young(self._progress.begun_at):
             found = await evidence.already_queued(self._bus, self._job.campaign, chunk.mail_ids, self._progress)
-            _log.info("%s: %d of %d mails were queued already", self._name, len(found), chunk.end - chunk.start)
+            _log.info(
+                "%s: %d of %d mails were queued already", self._patience.told_as, len(found), chunk.end - chunk.start
+            )
             chunk = chunk.without(found)
         stored = await self._bus.publish(streams.MAIL.name, chunk.mails) if chunk.mails else []
         if chunk.failures:
@@ -162,19 +164,6 @@ class BatchRun:
 
     async def _write_checkpoint(self) -> None:
         await self._keeper.write(self._progress)
-
-    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await patiently(call, self._say_why_waiting, self._stop)
-
-    def _say_why_waiting(self, reason: str) -> None:
-        if reason:
-            _log.warning("%s waits: %s", self._name, reason)
-        else:
-            _log.info("%s goes on", self._name)
-
-    @property
-    def _name(self) -> str:
-        return f"batch {self._job.number} of {self._job.campaign}"
 
     def _count(self, chunk: Chunk) -> None:
         metrics.MAILS_QUEUED.labels(self._job.campaign).inc(chunk.queued)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -28,7 +28,7 @@ from producer.campaign import compiled
 from producer.campaign.check import Checked, Launchable
 from producer.checkpoint import CheckpointKeeper
 from producer.errors import AudienceEmpty, CampaignUnrenderable, RejectsUnwritable
-from producer.patience import patiently
+from producer.patience import ToldPatience
 from producer.recipients import audience
 from producer.recipients.opening import require_whole
 from producer.recipients.recipient import Recipient
@@ -38,8 +38,6 @@ from producer.rendering.errors import Unrenderable
 from producer.rendering.renderer import compile_campaign
 from producer.settings import ProducerSettings
 from producer.splitter import Batch, Counts, split
-
-T = TypeVar("T")
 
 REPORT_EVERY_SECONDS: Final = 0.25
 _MAILS_TRIED: Final = 100
@@ -125,6 +123,7 @@ class _Run:
         self._planned = 0
         self._batches = 0
         self._cancelled = False
+        self._insist = ToldPatience(self._report).insist
 
     async def register(self) -> None:
         fresh = await asyncio.to_thread(checkpoints.begin, self._launchable, self._settings.batch_size)
@@ -217,9 +216,6 @@ class _Run:
         if identifier not in self._registered.published:
             message = Message(facts.subject_of(fact), facts.encode(fact), identifier)
             await self._insist(partial(self._bus.publish, streams.EVENTS.name, [message]))
-
-    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await patiently(call, self._report)
 
     def _report(self, waiting_for: str = "") -> None:
         counts = self._counts

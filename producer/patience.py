@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Final
 
-from events.errors import RetryLater
+from events import patience
+from events.errors import describe
 
-T = TypeVar("T")
-
-_FIRST_WAIT_SECONDS: Final = 0.1
-_LONGEST_WAIT_SECONDS: Final = 5.0
+FIRST_PAUSE_SECONDS: Final = 0.1
+LONGEST_PAUSE_SECONDS: Final = 5.0
 
 
-async def patiently(
-    call: Callable[[], Awaitable[T]], on_wait: Callable[[str], None], stop: asyncio.Event | None = None
-) -> T:
-    """The result of `call`, which must be harmless to repeat. `on_wait` hears why it waits, and "" when that is over.
+class Patience(patience.Patience):
+    """A producer's. Once `stop` is set it waits no longer."""
 
-    Once `stop` is set it waits no longer and raises what the bus said.
-    """
-    wait, waited = _FIRST_WAIT_SECONDS, False
-    while True:
-        try:
-            result = await call()
-        except RetryLater as error:
-            on_wait(str(error) or type(error).__name__)
-            waited = True
-            await sleep(wait, stop)
-            if stop is not None and stop.is_set():
-                raise
-            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
-            continue
-        if waited:
-            on_wait("")
-        return result
+    def __init__(self, step: str, stop: asyncio.Event | None = None, *, told_as: str = "") -> None:
+        super().__init__(step, FIRST_PAUSE_SECONDS, longest_seconds=LONGEST_PAUSE_SECONDS, stop=stop, told_as=told_as)
 
 
-async def sleep(seconds: float, stop: asyncio.Event | None) -> None:
-    """Shorter where `stop` is set meanwhile."""
-    if stop is None:
-        await asyncio.sleep(seconds)
-        return
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
+class ToldPatience(Patience):
+    """A launch's: somebody looks on, and hears at every try why it waits, and "" when that is over."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__("launch")
+        self._tell = tell
+
+    def failed(self, error: BaseException) -> None:
+        self._tell(describe(error))
+
+    def works_again(self) -> None:
+        self._tell("")

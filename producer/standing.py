@@ -11,7 +11,7 @@ from events import campaigns, schemas, streams
 from events.bus import Bus, Entry
 from events.errors import RetryLater
 from events.schemas import CampaignStatus
-from producer.patience import patiently
+from producer.patience import Patience
 
 _log = logging.getLogger(__name__)
 
@@ -32,15 +32,16 @@ class Standings:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._known: dict[str, Standing] = {}
+        self._patience = Patience("watch")
 
     async def follow(self) -> None:
         """Runs until it is cancelled."""
-        while True:
-            await patiently(self._follow, _say_why_waiting)
+        await self._patience.insist(self._follow)
 
     async def _follow(self) -> None:
         bucket = await self._bus.bucket(streams.CAMPAIGNS)
         async for entry in bucket.watch():
+            self._patience.succeeded()
             if entry is not None:
                 self._take_note(entry)
         raise RetryLater("the watch ended")
@@ -66,8 +67,3 @@ class Standings:
 
     def is_paused(self, campaign: str) -> bool:
         return self._known.get(campaign) == "paused"
-
-
-def _say_why_waiting(reason: str) -> None:
-    if reason:
-        _log.warning("watching campaigns waits: %s", reason)

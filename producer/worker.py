@@ -14,23 +14,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from events import metrics, schemas, streams, subjects
 from events.bus import Bus, Consumer, Delivery
 from events.errors import RetryLater
+from events.patience import Stopped, sleep
 from events.schemas import BatchJob
 from producer.batch import BatchRun, Clock
 from producer.chunk import Presses
-from producer.patience import patiently, sleep
+from producer.patience import Patience
 from producer.progress import ProgressKeeper, Superseded
 from producer.recipients import blob
 from producer.settings import ProducerSettings
 from producer.standing import Standings
 
 _log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 FETCH_SECONDS: Final = 1.0
 _INSISTS_SECONDS: Final = 5.0
@@ -45,9 +44,7 @@ async def run(bus: Bus, settings: ProducerSettings, *, clock: Clock, stop: async
 
     Raises `StreamMissing` where the streams are not set up.
     """
-    consumer = await patiently(
-        lambda: bus.consumer(streams.BATCHES.name, streams.PRODUCER.name), _say_why_waiting, stop
-    )
+    consumer = await Patience("start", stop).insist(lambda: bus.consumer(streams.BATCHES.name, streams.PRODUCER.name))
     worker = Worker(bus, consumer, settings, clock=clock, stop=stop)
     async with asyncio.TaskGroup() as tasks:
         background = [tasks.create_task(worker.standings.follow()), tasks.create_task(worker.keep_what_is_held())]
@@ -78,6 +75,7 @@ class Worker:
         self._presses = Presses(bus, settings)
         self._clock = clock
         self._stop = stop
+        self._insist = Patience("batches", stop).insist
         self._held: dict[int, Delivery] = {}
         self._parked: list[_Parked] = []
 
@@ -89,7 +87,7 @@ class Worker:
                     self._held[delivery.sequence] = delivery
                     await self._handle(delivery)
                 await self._measure()
-        except RetryLater as error:
+        except Stopped as error:
             _log.warning("stopping while the bus refuses; other producers will go on from the checkpoint: %s", error)
 
     async def _handle(self, delivery: Delivery) -> None:
@@ -107,7 +105,7 @@ class Worker:
                     await self._drop(delivery, job)
                 case "finished":
                     await self._drop(delivery, job)
-        except RetryLater:
+        except Stopped:
             raise
         except Superseded as error:
             _log.info("%s", error)
@@ -172,7 +170,7 @@ class Worker:
                 await answer(deliveries)
                 taken = True
             except RetryLater as error:
-                _say_why_waiting(str(error))
+                _log.warning("the bus takes no answer: %s", error)
                 if self._stop.is_set() or loop.time() > give_up_at:
                     break
                 await sleep(_SAY_AGAIN_SECONDS, self._stop)
@@ -203,13 +201,3 @@ class Worker:
         state = await self._insist(lambda: self._bus.consumer_state(streams.BATCHES.name, streams.PRODUCER.name))
         if state is not None:
             metrics.BATCHES_WAITING.set(state.waiting + state.in_flight)
-
-    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await patiently(call, _say_why_waiting, self._stop)
-
-
-def _say_why_waiting(reason: str) -> None:
-    if reason:
-        _log.warning("waiting for the bus: %s", reason)
-    else:
-        _log.info("the bus works again")
