@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("demo", rich_help_panel="Start here")(_demo)
 
 
-def _demo(
+def _demo(  # noqa: PLR0913, PLR0917 - options of a command
     recipients: Annotated[int, typer.Option("--recipients", "-n", min=1, help="How many people to write to.")] = 20_000,
     senders: Annotated[int, typer.Option(min=1, help="Sender processes.")] = 1,
     producers: Annotated[int, typer.Option(min=1, help="Producer processes.")] = 1,
@@ -37,6 +37,9 @@ def _demo(
             "--keep", help="Keep data and logs in this folder; by default they go at the end.", show_default=False
         ),
     ] = None,
+    sync: Annotated[
+        str, typer.Option(help="How often JetStream syncs to disk: `always` survives a power failure, `2m` is faster.")
+    ] = "2m",
     seed: Annotated[int, typer.Option(help="Another seed makes other people.")] = 1,
 ) -> None:
     """Send a whole campaign through every part of the system, and check the books at the end.
@@ -48,7 +51,9 @@ def _demo(
     Exit code 1: the ledger did not balance, or did not agree with what the simulator took.
     """
     logs.configure(_QUIET, "demo")
-    options = demo.Options(recipients=recipients, senders=senders, producers=producers, seed=seed, stay=not leave)
+    options = demo.Options(
+        recipients=recipients, senders=senders, producers=producers, seed=seed, stay=not leave, sync_interval=sync
+    )
     with contextlib.ExitStack() as stack:
         folder = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jetpost-demo-")))
         folder.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     stay: bool
     """Keep the dashboard up at the end, until Ctrl-C."""
+    sync_interval: str = "2m"
+    """How often JetStream syncs to disk."""
 
 
 async def run(options: Options, folder: Path, console: Console, json_file: Path | None) -> DemoReport:
@@ -171,7 +173,8 @@ async def _simulator(folder: Path) -> AsyncIterator[Child]:
 @contextlib.asynccontextmanager
 async def _stack(options: Options, folder: Path, taker: Child) -> AsyncIterator[Stack]:
     chosen = embedded(settings.settings(folder, int(taker.addresses["smtp"])), clickhouse_is_set=False)
-    async with Stack(Plan(producers=options.producers, senders=options.senders), chosen) as stack:
+    plan = Plan(producers=options.producers, senders=options.senders, sync_interval=options.sync_interval)
+    async with Stack(plan, chosen) as stack:
         yield stack
 
 
