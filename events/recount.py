@@ -125,7 +125,7 @@ def _standing(code: int) -> Standing:
 
 
 async def of_campaign(bus: Bus, campaign: str) -> Recount:
-    """Everything that EVENTS says of the campaign at this moment: some ten seconds per million mails. Raises `RetryLater`."""
+    """Everything that EVENTS says of the campaign at this moment: twenty seconds per million events. Raises `RetryLater`."""
     recount = Recount()
     recount.last_sequence = (await bus.stream_state(streams.EVENTS.name)).last_sequence
     async for record in bus.read(streams.EVENTS.name, subjects.events_of_campaign(campaign)):

@@ -32,7 +32,7 @@ def _rebuild(
 ) -> None:
     """Empty ClickHouse's tables, and fill them again from the EVENTS stream.
 
-    Campaigns go on meanwhile; the dashboard shows less until everything is counted again, about a minute for two million events.
+    Campaigns go on meanwhile; the dashboard shows less until everything is counted again, about a minute for 1.5 million events.
     The ingester does it, so it must run; a rebuild that was asked for goes on whatever happens to this command.
     """
     be_sure("Empty ClickHouse and fill it again from EVENTS?", yes)
