@@ -122,7 +122,11 @@ async def test_killed_before_and_after_each_step_across_the_end_of_a_month_it_co
         stated += more
         await nats_bus.publish("EVENTS", [Message(facts.subject_of(fact), facts.encode(fact)) for fact in more])
         child = await spawn("run", nats_server.url, tmp_path, moment)
-        assert await asyncio.wait_for(child.wait(), 60) == -signal.SIGKILL
+        try:
+            assert await asyncio.wait_for(child.wait(), 60) == -signal.SIGKILL
+        finally:
+            if child.returncode is None:
+                child.kill()
     await ingest_all(nats_bus, nats_server.url, tmp_path, len(stated))
     kinds = Counter(facts.type_of(fact) for fact in stated)
     assert kinds.pop("batch_planned") == len(moments)
