@@ -158,7 +158,7 @@ async def send(jetpost, up, folder, pool, tags=()) -> dict:
     file = write_campaign(folder, pool, pool, audience(tags))
     assert "can be sent" in await jetpost("check", file)
     said = await jetpost("send", file)
-    assert f"{pool} planned: {PEOPLE} recipients in 1 batches" in said
+    assert f"{pool} planned: {PEOPLE} recipients in 1 batch" in said
     await until(lambda: is_over(up, pool))
     report = json.loads(await jetpost("report", pool, "--json"))
     assert (report["campaign"]["duplicates"], report["campaign"]["rejected"]) == (1, 1)
