@@ -17,7 +17,7 @@ class ClickHouseUnavailable(AnalyticsError):
 
 
 class PartVanished(ClickHouseUnavailable):
-    """A merge removed a part of the table while it was read. Ask again: the merged part holds the same rows."""
+    """A file of the table was gone at the moment of reading, as after a merge. The same question may be answered now."""
 
 
 class ClickHouseRefused(AnalyticsError):

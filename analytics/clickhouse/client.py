@@ -33,7 +33,7 @@ Parameter: TypeAlias = str | int | float | Sequence[str]
 Answer = TypeVar("Answer")
 
 _READ_AGAIN: Final = 2
-"""How often a question is asked anew at once when a merge took away what it was reading."""
+"""How often a question is asked anew at once when a file that it was reading was gone."""
 
 _INSERT_SETTINGS: Final = {
     # A repeated insert is dropped by the table and fills what the views lack (docs/decisions/0008-clickhouse.md).
