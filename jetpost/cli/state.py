@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from events.bus import Bus
-from events.nats_bus import NatsBus
+from events.nats_bus import BusSettings, NatsBus
 from jetpost import errors, runtime, secret
 from jetpost.settings import Effective, load
 
@@ -64,8 +64,14 @@ def web_url(found: Effective) -> str:
 @contextlib.asynccontextmanager
 async def bus() -> AsyncIterator[Bus]:
     """A connection for one command."""
-    settings = effective().settings
-    connected = await NatsBus.connect(settings.nats, name="jetpost cli")
+    async with connection(effective().settings.nats, "jetpost cli") as connected:
+        yield connected
+
+
+@contextlib.asynccontextmanager
+async def connection(settings: BusSettings, name: str) -> AsyncIterator[Bus]:
+    """A connection for as long as the block lasts. Raises as `NatsBus.connect`."""
+    connected = await NatsBus.connect(settings, name=name)
     try:
         yield connected
     finally:

@@ -14,10 +14,9 @@ import msgspec
 from rich.console import Console
 
 from events.bus import Bus
-from events.nats_bus import NatsBus
 from jetpost import examples, version
 from jetpost.cli import campaigns as campaign_commands
-from jetpost.cli.state import Fault, fetch_json
+from jetpost.cli.state import Fault, connection, fetch_json
 from jetpost.demo import audience, settings
 from jetpost.demo.outcome import DemoReport, summarise
 from jetpost.demo.progress import ProgressView
@@ -53,7 +52,11 @@ async def run(options: Options, folder: Path, console: Console, json_file: Path 
     console.print(
         f"[bold]Jetpost {version.VERSION} demo[/]: {options.recipients:,} recipients, embedded servers, no mail leaves here"
     )
-    async with _simulator(folder) as taker, _stack(options, folder, taker) as stack, _bus(stack) as bus:
+    async with (
+        _simulator(folder) as taker,
+        _stack(options, folder, taker) as stack,
+        connection(stack.settings.nats, "jetpost demo") as bus,
+    ):
         console.print(f"Dashboard: [bold link={stack.web_url}]{stack.web_url}[/]   data and logs: {folder}\n")
         report, document = await _campaign(options, stack, bus, int(taker.addresses["control"]), console)
         if json_file:
@@ -176,12 +179,3 @@ async def _stack(options: Options, folder: Path, taker: Child) -> AsyncIterator[
     plan = Plan(producers=options.producers, senders=options.senders, sync_interval=options.sync_interval)
     async with Stack(plan, chosen) as stack:
         yield stack
-
-
-@contextlib.asynccontextmanager
-async def _bus(stack: Stack) -> AsyncIterator[Bus]:
-    bus = await NatsBus.connect(stack.settings.nats, name="jetpost demo")
-    try:
-        yield bus
-    finally:
-        await bus.close()

@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import signal
-import sys
 import tempfile
 from pathlib import Path
 
 import msgspec
-import uvloop
 
-from jetpost.simulator import server
+from jetpost.simulator import process
 from jetpost.simulator.settings import Faults, SimulatorSettings, Tls
-from jetpost.simulator.stats import Ports
 
 
 def main() -> None:
     arguments = _parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="jetpost-simulator-") as temporary:
-        uvloop.run(_run(_settings(arguments, Path(temporary))))
-
-
-async def _run(settings: SimulatorSettings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await server.run(settings, stop, _announce)
-
-
-def _announce(ports: Ports) -> None:
-    sys.stdout.write(msgspec.json.encode(ports).decode() + "\n")
-    sys.stdout.flush()
+        process.run(_settings(arguments, Path(temporary)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-import uvloop
 
-from jetpost import readiness
-from jetpost.simulator import server
+from jetpost.simulator import process
 from jetpost.simulator.settings import Faults, SimulatorSettings
-from jetpost.simulator.stats import Ports
 
 
 def register(app: typer.Typer) -> None:
@@ -51,18 +46,4 @@ def _simulator(
             latency_seconds=latency,
             faults=chosen,
         )
-        uvloop.run(_run(settings))
-
-
-async def _run(settings: SimulatorSettings) -> None:
-    stop = asyncio.Event()
-    readiness.stop_without_supervisor(stop)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await server.run(settings, stop, _announce)
-
-
-def _announce(ports: Ports) -> None:
-    readiness.announce({"smtp": str(ports.smtp), "control": str(ports.control)})
-    typer.echo(msgspec.json.encode(ports).decode())
+        process.run(settings)
