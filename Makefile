@@ -47,6 +47,10 @@ test-unit: develop ## the tests that need no server; seconds
 	$(BIN)/pytest tests/unit $(ARGS)
 
 ##@ Prove
+.PHONY: bench
+bench: develop ## mails a second and CPU per mail, compared with the stored result (make bench ARGS="e2e --mails 100000" for one part)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 .PHONY: chaos
 chaos: develop ## kill everything at random and count (make chaos ARGS="--full")
 	@$(BIN)/python -m benchmarks.chaos $(ARGS)

@@ -1,6 +1,6 @@
 """What Jetpost does in a second, and what a mail costs.
 
-    python -m benchmarks PART [options] [--json FILE]
+    python -m benchmarks [PART] [options] [--json FILE]
 
 Every result carries the machine, the versions, and a calibration: fixed work that tells how fast the machine is.
 """
@@ -15,29 +15,28 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import catalogue
-from benchmarks.frame import calibration, document
+from benchmarks.frame import calibration, document, isolation
+from benchmarks.frame.isolation import apart
 from benchmarks.frame.part import Part
-
-_WIDTH = 140
-"""Where the output goes to a file."""
 
 
 def main() -> None:
-    arguments = _parser().parse_args()
+    given = sys.argv[1:]
+    if not given or (given[0].startswith("-") and given[0] not in {"-h", "--help"}):
+        given = [catalogue.USUAL.name, *given]
+    arguments = _parser().parse_args(given)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever ends us, what we started ends too
-    console = Console(highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = _WIDTH
-    sys.exit(1 if _measure(arguments.part, arguments, console) else 0)
+    sys.exit(1 if _measure(arguments.part, arguments, isolation.console()) else 0)
 
 
 def _measure(part: Part, arguments: argparse.Namespace, console: Console) -> bool:
     """Whether a promise was broken."""
-    rates = {} if arguments.no_calibration else calibration.in_a_process_of_its_own()
+    calibrated = part.calibrated and not arguments.no_calibration
+    rates = apart(calibration.calibrate) if calibrated else {}
     result = part.run(arguments, console)
     part.show(result, console)
     if rates:
-        calibration.show(rates, console)
+        calibration.show(rates, console, result.get("mails_per_second"))
     if arguments.json:
         document.write(arguments.json, part.name, result, rates)
     return part.failed(result)
@@ -52,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         mine = parts.add_parser(part.name, help=part.what, description=part.what)
         part.add_options(mine)
         mine.add_argument("--json", type=Path, help="write the result to this file")
-        mine.add_argument("--no-calibration", action="store_true", help="save its few seconds")
+        if part.calibrated:
+            mine.add_argument("--no-calibration", action="store_true", help="save its few seconds")
         mine.set_defaults(part=part)
     return parser
 

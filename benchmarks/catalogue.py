@@ -1,11 +1,15 @@
-"""All parts of the benchmark. A new one: a module with a `PART`, and its name here."""
+"""All parts of the benchmark. A new one: a module with a `PART` (`frame/part.py` says what that is), and its name here."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.calibrate import PART as CALIBRATE
-from benchmarks.e2e.part import PART as E2E
+from benchmarks import calibrate, scripts
+from benchmarks.budget import part as budget
+from benchmarks.e2e import part as e2e
 from benchmarks.frame.part import Part
+from benchmarks.suite import part as suite
 
-PARTS: Final[tuple[Part, ...]] = (CALIBRATE, E2E)
+PARTS: Final[tuple[Part, ...]] = (suite.PART, calibrate.PART, budget.PART, e2e.PART, *scripts.parts())
+USUAL: Final = suite.PART
+"""Without a name this one runs."""

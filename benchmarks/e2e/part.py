@@ -15,7 +15,9 @@ from rich.console import Console
 from benchmarks.e2e import campaign, newsletter, outcome, stage
 from benchmarks.e2e.options import Options
 from benchmarks.e2e.show import show
+from benchmarks.frame import isolation
 from benchmarks.frame.part import Part
+from jetpost.stopping import cancel_on_signals
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,20 +33,25 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=Path, help="keep data and logs in this folder")
 
 
-def _run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace, _console: Console) -> dict[str, Any]:
     chosen = {name: getattr(arguments, name) for name in Options.__struct_fields__}
-    return measure(Options(**chosen), console)
+    return measure(Options(**chosen))
 
 
-def measure(options: Options, console: Console) -> dict[str, Any]:
-    """A run in a folder of its own."""
+def measure(options: Options) -> dict[str, Any]:
+    """A run in a folder of its own, told about on the terminal. Several in a row: each in `isolation.apart`, for its memory."""
     with contextlib.ExitStack() as exits:
         folder = options.keep or Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="jetpost-bench-")))
         folder.mkdir(parents=True, exist_ok=True)
-        return uvloop.run(_measure(options, folder, console))
+        try:
+            return uvloop.run(_measure(options, folder, isolation.console()))
+        except asyncio.CancelledError:
+            raise SystemExit(130) from None
 
 
 async def _measure(options: Options, folder: Path, console: Console) -> dict[str, Any]:
+    cancel_on_signals(asyncio.current_task())
+
     def tell(what: str) -> None:
         console.print(f"[dim]  {what}[/]")
 

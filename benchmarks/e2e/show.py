@@ -31,8 +31,9 @@ def show(result: dict[str, Any], console: Console) -> None:
     verdict = "[bold green]balanced ✓[/]" if result["balanced"] else "[bold red]NOT balanced ✗[/]"
     console.print(
         f"[bold]{result['mails_per_second']:,.0f} mails/s[/], {result['mails']:,} mails in {result['seconds']:.1f} s,"
-        f" [bold]{result['cpu_us_per_mail']['total']['total']:.0f} µs[/] CPU per mail; {verdict};"
-        f" {result['cores_of_others']:.2f} cores were busy with something else"
+        f" [bold]{result['cpu_us_per_mail']['total']['total']:.0f} µs[/] CPU per mail; {verdict}\n"
+        f"{result['cores_of_others']:.2f} cores were busy with something else; all cores busy with nothing else would make"
+        f" {result['mails_per_second_at_full_use']:,.0f} mails/s"
     )
 
 

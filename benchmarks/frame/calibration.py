@@ -7,15 +7,13 @@ change this work: every stored result is relative to it.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 
@@ -41,24 +39,20 @@ def calibrate(smtp_mails: int = SMTP_MAILS) -> dict[str, float]:
     }
 
 
-def in_a_process_of_its_own() -> dict[str, float]:
-    """What it takes in memory is not ours."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(calibrate).result()
-
-
-def show(rates: dict[str, Any], console: Console) -> None:
-    """One line."""
-    smtp = (
-        f", smtp-source → smtp-sink {rates['smtp_mails_per_second']:,.0f} mails/s"
-        f" at {rates['smtp_cpu_us_per_mail']:.0f} µs CPU"
-        if "smtp_mails_per_second" in rates
-        else ""
-    )
+def show(rates: dict[str, float], console: Console, mails_per_second: float | None = None) -> None:
+    """One line; with a rate of mails, what share of `smtp-source`'s it is."""
     console.print(
         f"calibration: {rates['python_loops_per_second'] / 1e6:.2f} M loops of Python/s,"
-        f" memory {rates['memory_gb_per_second']:.1f} GB/s{smtp}"
+        f" memory {rates['memory_gb_per_second']:.1f} GB/s{_smtp_text(rates, mails_per_second)}"
     )
+
+
+def _smtp_text(rates: dict[str, float], mails_per_second: float | None) -> str:
+    smtp = rates.get("smtp_mails_per_second")
+    if smtp is None:
+        return ""
+    share = f" ({mails_per_second / smtp:.2f} of it reached)" if mails_per_second else ""
+    return f", smtp-source → smtp-sink {smtp:,.0f} mails/s{share} at {rates['smtp_cpu_us_per_mail']:.0f} µs CPU"
 
 
 def _best(work: Callable[[], object]) -> float:

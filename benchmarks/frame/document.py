@@ -12,5 +12,6 @@ from benchmarks.frame import machine
 
 def write(file: Path, part: str, result: dict[str, Any], calibration: dict[str, float]) -> None:
     """The part's own figures lie on top, so that `mails_per_second` is where one looks for it."""
-    about = {"calibration": calibration, "machine": machine.describe(), "versions": machine.versions()}
-    file.write_bytes(msgspec.json.format(msgspec.json.encode({"part": part, **result, **about})) + b"\n")
+    about = {"machine": machine.describe(), "versions": machine.versions()}
+    whole = {"part": part, "calibration": calibration, **result, **about}
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(whole)) + b"\n")

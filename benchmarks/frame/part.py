@@ -20,3 +20,5 @@ class Part(NamedTuple):
     """Prints the result for people."""
     failed: Callable[[dict[str, Any]], bool] = lambda _: False
     """Whether the result breaks a promise, rather than being slow: then the exit code is 1."""
+    calibrated: bool = True
+    """Whether the calibration runs before it; otherwise it does that itself, and `calibration` is part of its result."""

@@ -1,0 +1,54 @@
+"""The stages that need nobody else: rendering, compressing, encoding, and decompressing again."""
+
+from __future__ import annotations
+
+import tempfile
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from benchmarks.budget.stage import Stage, pure
+from benchmarks.e2e import newsletter
+from events import ids, schemas, subjects
+from events.bus import Message
+from events.compression import Compressor, Decompressor
+from events.schemas import Mail
+from producer.recipients import audience
+from producer.recipients.recipient import Recipient
+from producer.rendering.renderer import Renderer, compile_campaign
+from producer.settings import ProducerSettings
+
+SETTINGS: Final = ProducerSettings(link_secret="correct horse battery staple")
+MAILS: Final = 5_000
+
+
+def stages(size: int) -> tuple[list[Stage], list[bytes]]:
+    """What each takes, and the mails as they lie in the queue."""
+    renderer, rows = _prepare(size)
+    rendered = [renderer.render(row).message for row in rows]
+    compressor, decompressor = Compressor(rendered[0]), Decompressor(rendered[0])
+    frames = [compressor.compress(message) for message in rendered]
+    found = [
+        pure("render and assemble", "producer", renderer.render, rows),
+        pure("compress", "producer", compressor.compress, rendered),
+        pure("encode", "producer", message, list(enumerate(frames))),
+        pure("decompress", "sender", decompressor.decompress, frames),
+    ]
+    return found, frames
+
+
+def _prepare(size: int) -> tuple[Renderer, list[Recipient]]:
+    with tempfile.TemporaryDirectory(prefix="jetpost-bench-") as folder:
+        checked = newsletter.write(Path(folder, "campaign"), MAILS, size, SETTINGS)
+        assert checked.launchable is not None
+        rows = audience.read(checked.launchable.audience, checked.launchable.projection)
+        recipients = list(islice((row for row in rows if isinstance(row, Recipient)), MAILS))
+    return compile_campaign(checked.campaign, SETTINGS), recipients
+
+
+def message(numbered: tuple[int, bytes]) -> Message:
+    """A mail as it is queued, from its number and its compressed bytes."""
+    number, frame = numbered
+    mail = Mail(ids.mail_id("bench", f"{number}"), f"{number}@example.com", 1, 1_800_000_000.0, frame)
+    subject = subjects.mail_due("pool", "gmail", "bench")
+    return Message(subject, schemas.encode_mail(mail), ids.attempt_id(mail.mail_id, 1))

@@ -1,0 +1,1 @@
+"""The usual set of measurements, several times, compared with those of another time."""
