@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from events.providers import provider_of
 from sender import classification
 from sender.drivers.base import Outbound, Refused, Reply
+
+_TOO_MANY: Final = re.compile(r"too many (?:messages|mails|e-?mails|transactions)", re.IGNORECASE)
+
+
+def used_up(reply: Reply) -> bool:
+    """A refusal of MAIL, on a session that has taken mails, because it may carry no more: OpenSMTPD's `452 4.5.3 Too many
+    messages sent` after 100. The next session may. Where it is a rate limit after all, the next session is refused its
+    first mail and so the limit is seen.
+    """
+    return 400 <= reply.code < 500 and _TOO_MANY.search(reply.text) is not None
 
 
 def refused(mail: Outbound, reply: Reply, about_recipient: bool) -> Refused:

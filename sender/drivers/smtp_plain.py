@@ -41,6 +41,8 @@ class PlainDriver:
         self.broken = ""
         """Why the session cannot be used any more; empty while it can."""
         self._carried = 0
+        self._has_taken = False
+        """The server accepted a mail on this session."""
         self._in_transaction = False
 
     @property
@@ -122,6 +124,7 @@ class PlainDriver:
             self._break(reply.text)
         self._carried += 1
         if reply.code < 300:
+            self._has_taken = True
             return Accepted(reply, time.time())
         return smtp_outcomes.refused(mail, reply, about_recipient=True)
 
@@ -136,6 +139,9 @@ class PlainDriver:
 
     def _refused(self, mail: Outbound, refusal: _Refusal) -> Outcome:
         reply = refusal.reply
+        if self._has_taken and not refusal.about_recipient and smtp_outcomes.used_up(reply):
+            self._break(f"the session is used up: {reply.text}")
+            return NotTried(self.broken)
         if reply.code == 421:
             self._break(f"the server closed the session: {reply.text}")
             if not refusal.about_recipient and self._carried:

@@ -12,6 +12,7 @@ at for dots, on either side. Every mail gets exactly one outcome, whatever happe
 - On a session that has carried nothing yet the first mail is `Refused` instead, so that a mail on which every session
   breaks does not go round for ever.
 - 421 may come any time (RFC 5321 §3.8). It answers the mail that it comes to; the others are `NotTried`.
+- A refusal of MAIL because the session has carried too many ends it too: this mail and the others go to the next one.
 - A server that loses its place in a pipeline shows by commands that it calls out of sequence, or by replies to nothing:
   then `misbehaved` is set, nothing more is sent, and the owner of the connection stops pipelining.
 """
@@ -79,6 +80,8 @@ class Session:
         self._mute = False
         """Something is wrong already: settle what is answered, write nothing more."""
         self._turn_ends = inf
+        self._took_one = False
+        """The server accepted a mail in an earlier batch."""
         self.carried = 0
         """Mails that the server has answered for on this connection."""
         self.broken = ""
@@ -118,6 +121,7 @@ class Session:
         """Start a batch. After `turn_seconds` no further mail of it is begun: the rest is `NotTried`."""
         assert self.done
         self._answered = 0
+        self._took_one = self._has_taken
         self._mails = mails
         self._outcomes = [None] * len(mails)
         self._waiting.extend(range(len(mails)))
@@ -187,7 +191,13 @@ class Session:
         if 200 <= reply.code < 300:
             self._in_transaction = True
             return b""
+        if self._has_taken and smtp_outcomes.used_up(reply):
+            return self._on_shutdown(_Expect.MAIL, reply)
         return self._note_refusal(reply, _Expect.MAIL)
+
+    @property
+    def _has_taken(self) -> bool:
+        return self._took_one or any(isinstance(outcome, Accepted) for outcome in self._outcomes)
 
     def _on_rcpt(self, reply: Reply) -> bytes:
         if self._refusal is None and not 200 <= reply.code < 300:

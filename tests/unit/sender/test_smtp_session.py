@@ -265,6 +265,34 @@ def test_421_while_nothing_is_asked_ends_the_session():
     assert not session.misbehaved
 
 
+# sessions that may carry no more
+
+USED_UP = b"452 4.5.3 Too many messages sent\r\n503 no sender\r\n503 no sender\r\n"
+
+
+@pytest.mark.parametrize("batches", [[[mail(0), mail(1), mail(2)]], [[mail(0)], [mail(1), mail(2)]]])
+def test_a_session_that_carried_too_many_ends_and_the_rest_goes_to_the_next(batches):
+    session = new_session()
+    session.begin(batches[0])
+    session.feed(GO)
+    session.feed(TAKEN)
+    if len(batches) > 1:
+        session.begin(batches[1])
+    session.feed(USED_UP)
+    assert session.broken
+    assert not session.misbehaved
+    assert kinds(session)[-2:] == [NotTried, NotTried]
+
+
+def test_too_many_messages_on_a_session_that_took_none_is_a_refusal():
+    session = new_session()
+    session.begin([mail(0), mail(1)])
+    session.feed(USED_UP)
+    session.feed(USED_UP)
+    assert [outcome.failure_class for outcome in session.outcomes] == ["throttled", "throttled"]
+    assert not session.broken
+
+
 # servers that cannot pipeline
 
 
