@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -59,24 +59,13 @@ async def run(stage: Stage, checked: Checked, *, prefill: bool, tell: Told) -> C
     """Raises `Fault` where the API does not answer."""
     if not prefill:
         await stage.start_senders()
-    before, launched_at, disk_before = stage.read(), time.time(), stage.disk()
+    launched_at = time.time()
     launching = asyncio.create_task(
         launch.launch(stage.bus, checked, stage.stack.settings.producer, clock=time.time, on_progress=lambda _: None)
     )
-    filling = None
     try:
-        if prefill:
-            filled, seconds, after = await _fill(stage, launching, launched_at, tell)
-            await stage.start_senders()
-            filling = Filling(
-                seconds=seconds,
-                before=before,
-                after=after,
-                disk_before=disk_before,
-                disk_after=filled,
-                sending_from=time.time(),
-            )
-            before = stage.read()
+        filling = await _fill(stage, launching, launched_at, tell) if prefill else None
+        before = stage.read()
         disk_peak = await _watch(stage, checked.campaign.id, launching, tell)
     finally:
         launching.cancel()
@@ -91,19 +80,33 @@ async def run(stage: Stage, checked: Checked, *, prefill: bool, tell: Told) -> C
     )
 
 
-async def _fill(
-    stage: Stage, launching: asyncio.Task[launch.Launched], launched_at: float, tell: Told
-) -> tuple[dict[str, int], float, Reading]:
-    """Wait until every mail is queued; what the store holds then, the seconds it took, and a reading."""
-    planned = (await launching).planned
-    last_told = 0
+async def _fill(stage: Stage, launching: asyncio.Task[launch.Launched], launched_at: float, tell: Told) -> Filling:
+    """Wait until every mail is queued, and start the senders then."""
+    before, disk_before = stage.read(), stage.disk()
+    await _queued(stage, (await launching).planned, tell)
+    seconds, after, disk_after = time.time() - launched_at, stage.read(), await _settled(stage.disk)
+    await stage.start_senders()
+    return Filling(
+        seconds=seconds,
+        before=before,
+        after=after,
+        disk_before=disk_before,
+        disk_after=disk_after,
+        sending_from=time.time(),
+    )
+
+
+async def _queued(stage: Stage, planned: int, tell: Told) -> None:
+    told, before, moved_at = 0, 0, time.monotonic()
     while (queued := (await stage.bus.stream_state(streams.MAIL.name)).messages) < planned:
-        if queued - last_told >= planned / 10:
+        if queued > before:
+            before, moved_at = queued, time.monotonic()
+        elif time.monotonic() - moved_at > STUCK_AFTER_SECONDS:
+            raise SystemExit(f"only {queued:,} of {planned:,} mails were queued, then nothing moved any more")
+        if queued - told >= planned / 4:
             tell(f"{queued:,} of {planned:,} queued")
-            last_told = queued
+            told = queued
         await asyncio.sleep(FULL_LOOK_SECONDS)
-    seconds, after = time.time() - launched_at, stage.read()
-    return await _settled(stage.disk), seconds, after
 
 
 async def _settled(look: Callable[[], dict[str, int]]) -> dict[str, int]:
@@ -116,11 +119,11 @@ async def _settled(look: Callable[[], dict[str, int]]) -> dict[str, int]:
         before = now
 
 
-async def _watch(stage: Stage, campaign: str, launching: Awaitable[launch.Launched], tell: Told) -> int:
+async def _watch(stage: Stage, campaign: str, launching: asyncio.Task[launch.Launched], tell: Told) -> int:
     """Until the campaign is finished, or nothing has moved for long; the most that the store held, in bytes."""
     ledger, moved_at, told_at, peak = Ledger(), time.monotonic(), time.monotonic(), 0
     while True:
-        if isinstance(launching, asyncio.Task) and launching.done():
+        if launching.done():
             launching.result()
         detail = await _detail(stage.stack.web_url, campaign)
         peak = max(peak, stage.disk()["all"])

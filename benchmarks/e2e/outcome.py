@@ -69,7 +69,7 @@ def summarise(
     figures = course.report["figures"]
     ledger = msgspec.convert(figures["progress"]["ledger"], Ledger)
     sizes = figures["sizes"]
-    began = course.filling.sending_from if course.filling else course.launched_at
+    began = min(course.filling.sending_from, found.first_at) if course.filling else course.launched_at
     seconds = found.last_at - began
     mails = options.mails
     cpu = cpu_per_mail(course.before, course.after, mails)

@@ -76,6 +76,16 @@ def test_a_result_says_what_it_was_measured_on(tmp_path):
     assert "python" in found["versions"]
 
 
+def test_a_rate_is_also_given_as_a_multiple_of_the_calibration():
+    calibration = {"python_loops_per_second": 5e6, "smtp_mails_per_second": 12_000}
+    assert document.relative({"mails_per_second": 9_000}, calibration) == {
+        "to_smtp_source": 0.75,
+        "to_thousand_python_loops": 1.8,
+    }
+    assert document.relative({"mails_per_second": 9_000}, {}) == {}
+    assert document.relative({}, calibration) == {}
+
+
 @pytest.mark.parametrize("part", catalogue.PARTS, ids=lambda part: part.name)
 def test_every_part_has_a_name_of_its_own_and_says_what_it_is(part):
     assert [other.name for other in catalogue.PARTS].count(part.name) == 1
