@@ -19,7 +19,7 @@ import uvloop
 
 from events import ids, schemas, streams, subjects
 from events.bus import Message
-from events.compression import Compressor, Decompressor
+from events.compression import Compressor, Decompressor, encode_dictionary
 from events.nats_bus import BusSettings, NatsBus
 from events.nats_server import NatsServer
 from events.schemas import BatchJob, Campaign, Mail
@@ -28,7 +28,7 @@ from producer.campaign import compiled
 from producer.campaign.compiled import CompiledCampaign, Mailbox
 from producer.recipients.blob import BatchWriter
 from producer.recipients.recipient import Recipient
-from producer.rendering import html, quoted_printable, segments
+from producer.rendering import html
 from producer.rendering.environment import environment
 from producer.rendering.renderer import compile_campaign
 from producer.settings import ProducerSettings
@@ -87,31 +87,34 @@ def stages(count: int) -> None:
     made, rows = campaign(), recipients(count)
     by_jinja2 = msgspec.structs.replace(made, html=made.html + "{% set _ = 1 %}", text=made.text + "{% set _ = 1 %}")
     renderer = compile_campaign(made, SETTINGS)
-    messages = [renderer.render(row).message for row in rows]
-    compressor, decompressor = Compressor(messages[0]), Decompressor(messages[0])
-    frames = [compressor.compress(message) for message in messages]
-    print(f"{sum(map(len, messages)) / count:,.0f} bytes a mail, {sum(map(len, frames)) / count:,.0f} compressed\n")
+    dictionary = encode_dictionary(renderer.dictionary(rows[0]))
+    compressor, decompressor = Compressor(dictionary), Decompressor(dictionary)
+    fillings = [renderer.fill(row)[1] for row in rows]
+    messages = [renderer.message(filling) for filling in fillings]
+    packed, frames = list(map(compressor.pack, fillings)), list(map(compressor.compress, messages))
+    assert list(map(decompressor.decompress, packed)) == messages
+    raw, filled, compressed = (sum(map(len, bodies)) / count for bodies in (messages, packed, frames))
+    print(f"{raw:,.0f} bytes a mail, {filled:,.0f} as a filling, {compressed:,.0f} compressed\n")
     print(f"{'stage':44}{'µs CPU':>8}")
-    rendering = measure("render: values, segments, assembling", renderer.render, rows)
-    measure("  of it: mail id, token, values", renderer.values, rows)
-    compressing = measure("compress", compressor.compress, messages)
-    encoding = measure("encode for the bus", _message, frames)
-    print(f"{'together':44}{rendering + compressing + encoding:8.1f}\n")
-    measure("decompress (the sender's)", decompressor.decompress, frames)
-    measure("instead: rendered by Jinja2, lines remembered", compile_campaign(by_jinja2, SETTINGS).render, rows)
-    values = [renderer.values(row) for row in rows]
+    rendering = measure("what fills in the form", renderer.fill, rows)
+    measure("  of it: mail id, token, row", renderer.row, rows)
+    packing = measure("pack", compressor.pack, fillings)
+    sizing = measure("measure", renderer.size, fillings)
+    encoding = measure("encode for the bus", _message, packed)
+    print(f"{'together':44}{rendering + packing + sizing + encoding:8.1f}\n")
+    measure("unpack (the sender's)", decompressor.decompress, packed)
+    measure("for large fillings: assemble", renderer.message, fillings)
+    measure("for large fillings: compress", compressor.compress, messages)
+    measure("for large fillings: decompress (the sender's)", decompressor.decompress, frames)
+    measure("rendered by Jinja2, lines remembered", compile_campaign(by_jinja2, SETTINGS).render, rows)
+    values = [renderer.row(row) for row in rows]
     template = environment("html").from_string(made.html)
     measure("for comparison: Jinja2, HTML part alone", template.render, values)
-    simple = segments.parse(environment("html"), made.html)
-    assert simple is not None
-    join = segments.join(segments.pieces(quoted_printable.lay_out(simple), quoted_printable.write_html))
-    measure("for comparison: segments, HTML part alone", join, values)
 
 
 def _message(frame: bytes) -> Message:
     mail = Mail("abcdefghijklmnop", "reader1@gmail.com", 1, 1_800_000_000.0, frame)
-    subject = subjects.mail_due("main", "gmail", "autumn-letter")
-    return Message(subject, schemas.encode_mail(mail), ids.attempt_id(mail.mail_id, 1))
+    return Message("mail.send.main.gmail.autumn-letter", schemas.encode_mail(mail), ids.attempt_id(mail.mail_id, 1))
 
 
 async def with_bus(count: int) -> None:
@@ -136,7 +139,8 @@ async def _plan(bus: NatsBus, count: int) -> None:
     made, rows = campaign(), recipients(count)
     blobs = await bus.blobs()
     await blobs.put(compiled.blob_name(made.id), compiled.encode(made))
-    await blobs.put(compiled.dictionary_name(made.id), compile_campaign(made, SETTINGS).render(rows[0]).message)
+    dictionary = compile_campaign(made, SETTINGS).dictionary(rows[0])
+    await blobs.put(compiled.dictionary_name(made.id), encode_dictionary(dictionary))
     registered = Campaign(made.id, made.name, "running", made.pool, made.return_path, 1_800_000_000.0)
     await (await bus.bucket(streams.CAMPAIGNS)).put(made.id, schemas.encode_campaign(registered))
     for number, start in enumerate(range(0, count, streams.BATCH_SIZE), 1):

@@ -1,16 +1,24 @@
 """Compression of what lies on the bus; the only importer of `zstandard`.
 
-A campaign's mails differ from each other in a few words, so the first of them serves as the zstd dictionary of all: 10 KB
-become about 60 bytes in 5 µs, and 10 KB again in 4 µs. Every frame says how large its content is and carries a checksum:
-a dictionary of another campaign would otherwise yield a mail of the right length and the wrong words.
+A campaign's mails differ from each other in a few words, and its dictionary holds what they share. There are two kinds of frames:
+
+- *Fillings* (`forms`): what fills the blanks of the campaign's form. 10 KB become about 120 bytes in 1 µs, and 10 KB again
+  in 2 µs. Only who made the mail from that very form can write them.
+- *zstd frames*, with the campaign's first mail as zstd's dictionary, for all other mails: 10 KB become 60 to 300 bytes in 7 µs.
+
+Every frame carries a checksum that tells the dictionary, too: another campaign's would yield a mail with the wrong words.
 """
 
 from __future__ import annotations
 
 import io
+import zlib
 from typing import BinaryIO, Final
 
+import msgspec
 import zstandard
+
+from events.forms import Filler, Filling, Form
 
 MAX_CONTENT_BYTES: Final = 32 * 1024 * 1024
 """A frame that claims more is refused before anything is allocated for it; callers may set another limit."""
@@ -28,28 +36,86 @@ class FrameRefused(ValueError):
     """These bytes are not what was compressed: damaged, of another dictionary, or larger than any mail or blob may be."""
 
 
+class Dictionary(msgspec.Struct, frozen=True, array_like=True):
+    """What the mails of a campaign share."""
+
+    first_mail: bytes
+    form: Form | None = None
+    """None: there are no fillings."""
+
+
+_DICTIONARY_MARK: Final = b"\0jetpost-form\0"
+"""What a dictionary with a form begins with; any other is the first mail itself."""
+_FILLING_MARK: Final = b"J"
+"""What a filling begins with; a zstd frame begins with an opening parenthesis."""
+_FILLING_HEAD_BYTES: Final = 5
+"""The mark, and a CRC-32 of the rest."""
+MAX_FILLING_BYTES: Final = 1_024
+"""Above this zstd does better. Also what keeps a filling from claiming more than a mail may have."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_filling = msgspec.msgpack.Decoder(list[str]).decode
+_decode_dictionary = msgspec.msgpack.Decoder(Dictionary).decode
+
+
+def encode_dictionary(dictionary: Dictionary) -> bytes:
+    return dictionary.first_mail if dictionary.form is None else _DICTIONARY_MARK + _encode(dictionary)
+
+
+def decode_dictionary(data: bytes) -> Dictionary:
+    """Raises `msgspec.DecodeError` for what is damaged."""
+    if not data.startswith(_DICTIONARY_MARK):
+        return Dictionary(data)
+    return _decode_dictionary(data[len(_DICTIONARY_MARK) :])
+
+
 class Compressor:
     """Compresses one mail after the other with a campaign's dictionary. Keeps one context: not for several threads at once."""
 
     def __init__(self, dictionary: bytes) -> None:
-        self.compress = _compressor(_MAIL_LEVEL, dictionary).compress
+        found = decode_dictionary(dictionary)
+        self.form = found.form
+        """The form that fillings may be of."""
+        self._seed = _seed(found.form)
+        self.compress = _compressor(_MAIL_LEVEL, found.first_mail).compress
         """`compress(data) -> frame`; the library's own method, without a call of ours in between."""
+
+    def pack(self, filling: Filling) -> bytes:
+        """A frame of the mail that `form` becomes with this filling. Use it up to `MAX_FILLING_BYTES`."""
+        packed = _encode(filling)
+        return b"J%b%b" % (zlib.crc32(packed, self._seed).to_bytes(4, "little"), packed)
 
 
 class Decompressor:
     """Restores what a `Compressor` of the same dictionary made. Keeps one context: not for several threads at once."""
 
     def __init__(self, dictionary: bytes, max_bytes: int = MAX_CONTENT_BYTES) -> None:
+        found = decode_dictionary(dictionary)
         self._max_bytes = max_bytes
-        self._decompress = zstandard.ZstdDecompressor(dict_data=_raw(dictionary)).decompress
+        self._seed = _seed(found.form)
+        self._fill = None if found.form is None else Filler(found.form).fill
+        self._decompress = zstandard.ZstdDecompressor(dict_data=_raw(found.first_mail)).decompress
 
     def decompress(self, frame: bytes) -> bytes:
         """Raises `FrameRefused`."""
+        if frame[:1] == _FILLING_MARK:
+            return self._unpack(frame)
         _require_acceptable_size(frame, self._max_bytes)
         try:
             return self._decompress(frame, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise FrameRefused(f"The frame cannot be decompressed: {error}") from error
+
+    def _unpack(self, frame: bytes) -> bytes:
+        packed = frame[_FILLING_HEAD_BYTES:]
+        if self._fill is None or len(packed) > MAX_FILLING_BYTES:
+            raise FrameRefused("The frame fills in a form, and the dictionary has none, or it is too long for one")
+        if zlib.crc32(packed, self._seed) != int.from_bytes(frame[1:_FILLING_HEAD_BYTES], "little"):
+            raise FrameRefused("The frame is damaged, or fills in the form of another campaign")
+        try:
+            return self._fill(_decode_filling(packed)).encode()
+        except (ValueError, LookupError, msgspec.DecodeError) as error:
+            raise FrameRefused(f"The frame does not fit its form: {error}") from error
 
 
 class FrameReader(io.RawIOBase):
@@ -108,6 +174,10 @@ def compress(data: bytes) -> bytes:
 def decompress(frame: bytes, max_bytes: int = MAX_CONTENT_BYTES) -> bytes:
     """What `compress` was given, unless it is larger than `max_bytes`. Raises `FrameRefused`."""
     return Decompressor(b"", max_bytes).decompress(frame)
+
+
+def _seed(form: Form | None) -> int:
+    return 0 if form is None else zlib.crc32(_encode(form))
 
 
 def _compressor(level: int, dictionary: bytes) -> zstandard.ZstdCompressor:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from base64 import b32encode
+from collections.abc import Callable
 from hashlib import blake2b
+from typing import Final
 
 CAMPAIGN_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 """Lower-case letters, digits and inner hyphens, 1 to 40 characters: one token of a NATS subject and of a Message-ID."""
@@ -22,12 +23,39 @@ def mail_id(campaign: str, normalised_address: str) -> str:
 
     The address must be normalised first (`producer.recipients.addresses.normalise`), or one mailbox gets two ids.
     """
-    return b32encode(mail_digest(campaign, normalised_address)).decode("ascii").lower()
+    return spell(mail_digest(campaign, normalised_address))
 
 
 def mail_digest(campaign: str, normalised_address: str) -> bytes:
     """The 10 bytes that a mail id spells; as good an identity, and smaller to remember."""
-    return blake2b(f"{campaign}\0{normalised_address}".encode(), digest_size=10).digest()
+    return mail_digests(campaign)(normalised_address)
+
+
+def mail_digests(campaign: str) -> Callable[[str], bytes]:
+    """`mail_digest` of one campaign, for many addresses: what is hashed first is the same for all."""
+    begin = blake2b(f"{campaign}\0".encode(), digest_size=_DIGEST_BYTES).copy
+
+    def digest(normalised_address: str) -> bytes:
+        begun = begin()
+        begun.update(normalised_address.encode())
+        return begun.digest()
+
+    return digest
+
+
+def spell(digest: bytes) -> str:
+    """A digest as a mail id: base 32 (RFC 4648 §6) in lower case, two letters at a time; a third of what `b32encode` costs."""
+    bits = int.from_bytes(digest, "big")
+    high, low = bits >> 40, bits & 0xFF_FFFF_FFFF
+    return (
+        f"{_TWO[high >> 30]}{_TWO[high >> 20 & 1023]}{_TWO[high >> 10 & 1023]}{_TWO[high & 1023]}"
+        f"{_TWO[low >> 30]}{_TWO[low >> 20 & 1023]}{_TWO[low >> 10 & 1023]}{_TWO[low & 1023]}"
+    )
+
+
+_DIGEST_BYTES: Final = 10
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_TWO: Final = [one + other for one in _LETTERS for other in _LETTERS]
 
 
 def attempt_id(mail: str, attempt: int) -> str:

@@ -6,10 +6,10 @@ with the beginning, recipient by recipient. Not compressed, because ids are hash
 
 from __future__ import annotations
 
-from base64 import b32encode
 from collections.abc import AsyncIterator
 from typing import Final
 
+from events import ids
 from events.bus import Bus
 
 _BYTES: Final = 10
@@ -24,7 +24,7 @@ def decode(blob: bytes) -> list[str]:
     """Mail ids, in the order of the audience. Raises `ValueError` for what is no list of them."""
     if len(blob) % _BYTES:
         raise ValueError(f"{len(blob)} bytes are no list of mail ids")
-    return [b32encode(blob[at : at + _BYTES]).decode("ascii").lower() for at in range(0, len(blob), _BYTES)]
+    return [ids.spell(blob[at : at + _BYTES]) for at in range(0, len(blob), _BYTES)]
 
 
 async def read(bus: Bus, campaign: str, batches: int) -> AsyncIterator[list[str]]:

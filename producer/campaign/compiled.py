@@ -82,7 +82,7 @@ def blob_name(campaign: str) -> str:
 
 
 def dictionary_name(campaign: str) -> str:
-    """The blob with the first recipient's rendered mail: the compression dictionary of all others."""
+    """The blob with what all mails share (`events.compression.Dictionary`): the first one, and the form."""
     return f"{campaign}/dictionary"
 
 

@@ -1,4 +1,4 @@
-"""The MIME skeleton: a campaign as constant text and functions, which `segments.join` makes into one mail after another.
+"""The MIME skeleton: a campaign as constant text and values, which `blanks` makes into a form.
 
 Everything that is the same for all recipients is built and encoded here, once: header lines, boundaries, and between the
 values of a body its text. A message is ASCII with CRLF line ends, but for addresses that are not (RFC 6532). Which encodings,
@@ -7,18 +7,22 @@ and why: docs/decisions/0006-mime.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from operator import itemgetter
 from typing import Final
 
 import jinja2
+from markupsafe import escape
 
+from events.forms import Filler
 from producer.campaign.compiled import CompiledCampaign
 from producer.rendering import headers, quoted_printable, segments
+from producer.rendering.blanks import Blanks, Options, Piece, Written, field, pieces
 from producer.rendering.environment import Kind, environment
 from producer.rendering.errors import BadTemplate, Unrenderable
-from producer.rendering.segments import Piece, Values
+from producer.rendering.segments import Row, Segments, Value
 
 OWN_HEADERS: Final = frozenset(
     {
@@ -28,8 +32,8 @@ OWN_HEADERS: Final = frozenset(
 )
 """Lower-case names of headers that campaigns cannot set as further headers: written here, or not for a mail to one recipient."""
 
-TOKEN: Final = "unsubscribe_token"  # noqa: S105 - the name of a value
-"""A value beside `compiled.SUPPLIED`, for the address that takes unsubscriptions by mail."""
+MAC: Final = "unsubscribe_mac"
+"""A value beside `compiled.SUPPLIED`: the last part of the unsubscribe token (`events.tokens`)."""
 
 
 def skeleton(campaign: CompiledCampaign) -> list[Piece]:
@@ -43,10 +47,10 @@ def _header_pieces(campaign: CompiledCampaign) -> Iterator[Piece]:
         yield headers.mailboxes("From", [campaign.from_])
         if campaign.reply_to:
             yield headers.mailboxes("Reply-To", campaign.reply_to)
-        yield _to
+        yield from ("To: ", field("email", _address), "\r\n")
         yield from _text_header("Subject", campaign.subject)
         yield f"Date: {date}\r\n"
-        yield _message_id(campaign)
+        yield from _message_id(campaign)
         yield from _list_unsubscribe(campaign)
         if campaign.feedback_id:
             yield headers.unstructured("Feedback-ID", ":".join(campaign.feedback_id))
@@ -58,30 +62,34 @@ def _header_pieces(campaign: CompiledCampaign) -> Iterator[Piece]:
     yield "MIME-Version: 1.0\r\n"
 
 
-def _to(values: Values) -> str:
-    address: str = values["email"]
-    headers.refuse_line_breaks("To", address)
-    return f"To: {address}\r\n"
+def _address(value: str) -> str:
+    headers.refuse_line_breaks("To", value)
+    return value
 
 
-def _message_id(campaign: CompiledCampaign) -> Piece:
-    right = f".{campaign.id}@{campaign.message_id_domain}>\r\n"
-    return lambda values: f"Message-ID: <{values['mail_id']}{right}"
+def _message_id(campaign: CompiledCampaign) -> Iterator[Piece]:
+    yield "Message-ID: <"
+    yield _MAIL_ID
+    yield f".{campaign.id}@{campaign.message_id_domain}>\r\n"
+
+
+_MAIL_ID: Final = field("mail_id")
+_MAC: Final = field(MAC)
 
 
 def _list_unsubscribe(campaign: CompiledCampaign) -> Iterator[Piece]:
     """RFC 2369; with RFC 8058's one-click POST where the link is HTTPS, as it demands."""
     link, mailto = campaign.unsubscribe.link, campaign.unsubscribe.mailto
+    if not link and not mailto:
+        return
+    yield "List-Unsubscribe: "
+    if link:
+        yield from (f"<{campaign.public_url}/u/{campaign.id}.", _MAIL_ID, ".", _MAC, ">")
     if link and mailto:
-        yield (
-            lambda values: (
-                f"List-Unsubscribe: <{values['unsubscribe_url']}>,\r\n <mailto:{mailto}?subject={values[TOKEN]}>\r\n"
-            )
-        )
-    elif link:
-        yield lambda values: f"List-Unsubscribe: <{values['unsubscribe_url']}>\r\n"
-    elif mailto:
-        yield lambda values: f"List-Unsubscribe: <mailto:{mailto}?subject={values[TOKEN]}>\r\n"
+        yield ",\r\n "
+    if mailto:
+        yield from (f"<mailto:{mailto}?subject={campaign.id}.", _MAIL_ID, ".", _MAC, ">")
+    yield "\r\n"
     if link and campaign.public_url.startswith("https://"):
         yield "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
 
@@ -94,46 +102,66 @@ def _require_free_name(name: str) -> None:
 
 
 def _text_header(name: str, source: str) -> list[Piece]:
-    render = text_renderer(source, name)
-    if isinstance(render, str):
-        return [headers.unstructured(name, render)]
-    return [lambda values: headers.unstructured(name, render(values))]
-
-
-def text_renderer(source: str, where: str) -> str | Callable[[Values], str]:
-    """A template for plain text as a function, or as the text itself where that is constant. Raises `BadTemplate`."""
-    simple = _parse("text", source, where)
+    simple = _parse("text", source, name)
     if simple is None:
-        return environment("text").from_string(source).render
+        render = environment("text").from_string(source).render
+        return [Written(render, lambda row: headers.unstructured(name, render(row)), str)]
     if all(isinstance(segment, str) for segment in simple):
-        return "".join(str(segment) for segment in simple)
-    return segments.join(segments.pieces(simple, str))
+        return [headers.unstructured(name, "".join(str(segment) for segment in simple))]
+    return [_folded_or_not(name, [f"{name}: ", *pieces(simple, str), "\r\n"])]
+
+
+def _folded_or_not(name: str, unfolded: list[Piece]) -> Options:
+    """Where nothing has to be folded or encoded the line is what it reads; else it is made for each mail."""
+    plain = Blanks(unfolded)
+    line_of, start, made = Filler(plain.form).fill, len(name) + 2, f"{name}:"
+
+    def is_as_it_reads(row: Row) -> bool:
+        line = line_of(plain.fill(row))
+        row[made] = headers.unstructured(name, line[start:-2])
+        return row[made] == line  # type: ignore[no-any-return]
+
+    return Options(made, is_as_it_reads, unfolded, [field(made)])
 
 
 def _content(campaign: CompiledCampaign) -> Iterator[Piece]:
     """Content-Type and bodies: the text alone where there is no HTML, else multipart/alternative (RFC 2046 §5.1.4)."""
     if not campaign.html:
-        yield from _part("text", campaign.text)
+        yield from _part("text", campaign.text, campaign)
         return
     # Quoted-printable never contains `=_`, so this boundary cannot occur in a body (RFC 2045 §6.7).
     boundary = f"=_{campaign.id}"
     yield f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n--{boundary}\r\n'
-    yield from _part("text", campaign.text)
+    yield from _part("text", campaign.text, campaign)
     yield f"\r\n--{boundary}\r\n"
-    yield from _part("html", campaign.html)
+    yield from _part("html", campaign.html, campaign)
     yield f"\r\n--{boundary}--\r\n"
 
 
-def _part(kind: Kind, source: str) -> Iterator[Piece]:
+def _part(kind: Kind, source: str, campaign: CompiledCampaign) -> Iterator[Piece]:
     subtype = "html" if kind == "html" else "plain"
     yield f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
     simple = _parse(kind, source, f"the {kind} part")
     if simple is None:
         template = environment(kind).from_string(source)
-        yield lambda values: quoted_printable.encode_body(template.render(values))
+        yield Written(template, template.render, quoted_printable.encode_body)
         return
-    write = quoted_printable.write_html if kind == "html" else quoted_printable.write_text
-    yield from segments.pieces(quoted_printable.lay_out(simple), write)
+    laid_out = quoted_printable.lay_out(segments.substituted(simple, _known(kind, campaign)))
+    yield from pieces(laid_out, quoted_printable.write_html if kind == "html" else quoted_printable.write_text)
+
+
+def _known(kind: Kind, campaign: CompiledCampaign) -> dict[str, Segments]:
+    """What is the same for all recipients, or consists of that and values."""
+
+    def constant(text: str) -> str:
+        return str(escape(text)) if kind == "html" else text
+
+    mail_id, mac = (Value(itemgetter(name), name) for name in ("mail_id", MAC))
+    return {
+        "campaign_id": (campaign.id,),
+        "campaign_name": (constant(campaign.name),),
+        "unsubscribe_url": (constant(f"{campaign.public_url}/u/{campaign.id}."), mail_id, ".", mac),
+    }
 
 
 def _parse(kind: Kind, source: str, where: str) -> segments.Segments | None:

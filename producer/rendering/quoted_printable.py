@@ -14,10 +14,11 @@ from typing import Final
 
 from markupsafe import escape
 
+from producer.rendering.blanks import SHORT, plain
 from producer.rendering.segments import Choice, Segments, Value
 
-RESERVED: Final = 24
-"""Characters that a line keeps free for a value: most names, places and numbers are shorter."""
+RESERVED: Final = SHORT
+"""Characters that a line keeps free for a value."""
 
 _MAX_COLUMN: Final = 75
 """A line may have one character more: the `=` of a soft break."""
@@ -25,8 +26,7 @@ _MAX_COLUMN: Final = 75
 _SOFT_BREAK: Final = "=\r\n"
 
 _plain = re.compile(r"(?:[ !-<>-~]*[!-<>-~])?").fullmatch
-_plain_in_html = re.compile(r"(?:[ !#-%(-;?-~]*[!#-%(-;?-~])?").fullmatch
-"""Encoded, these stay as they are: no `=`, no space at the end; in HTML no `&`, `<`, `>` and quotes either."""
+"""Encoded, this stays as it is: no `=`, no space at the end. `blanks.plain` has nothing to escape in HTML either."""
 
 
 def encode(text: str, column: int = 0, *, continues: bool = False) -> str:
@@ -94,7 +94,7 @@ def write_text(value: object) -> str:
 def write_html(value: object) -> str:
     """Escape a value as Jinja2's autoescape does, then encode it like `write_text`."""
     if value.__class__ is str:
-        if _plain_in_html(value):
+        if plain(value):
             return _fitted(value)
         if len(value) <= _WORTH_REMEMBERING:
             return _remembered_in_html(value)
@@ -145,10 +145,10 @@ def _lay_out(segments: Segments, column: int) -> tuple[Segments, int]:
                     column = 0
                 laid_out.append(segment)
                 column += RESERVED
-            case Choice(test, then, otherwise):
+            case Choice(test, then, otherwise, key):
                 one, column_of_one = _lay_out(then, column)
                 other, column_of_other = _lay_out(otherwise, column)
-                laid_out.append(Choice(test, one, other))
+                laid_out.append(Choice(test, one, other, key))
                 column = max(column_of_one, column_of_other)
     return tuple(laid_out), column
 

@@ -6,17 +6,22 @@ rendered again.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from events import ids
-from events.compression import MAX_CONTENT_BYTES
+from events.compression import MAX_CONTENT_BYTES, Dictionary
+from events.forms import Filler, Filling
 from events.tokens import Signer
 from producer.campaign.compiled import CompiledCampaign
 from producer.recipients.recipient import Recipient
-from producer.rendering import segments
+from producer.rendering.blanks import Blanks
 from producer.rendering.errors import Unrenderable
-from producer.rendering.message import TOKEN, skeleton
+from producer.rendering.message import MAC, skeleton
+from producer.rendering.segments import Row
 from producer.settings import ProducerSettings
+
+Filled: TypeAlias = "tuple[str, Filling, bool]"
+"""Mail id, what fills in the form, and `Rendered.smtputf8`."""
 
 
 class Rendered(NamedTuple):
@@ -36,35 +41,55 @@ class Renderer:
     """Renders the mails of one campaign; holds no state between them."""
 
     def __init__(self, campaign: CompiledCampaign, signer: Signer) -> None:
-        self._campaign = campaign.id
         self._fields = campaign.fields
         self._constants = {"campaign_id": campaign.id, "campaign_name": campaign.name}
-        self._link = f"{campaign.public_url}/u/"
-        self._token = signer.token
-        self._join = segments.join(skeleton(campaign))
+        self._signed = f"{campaign.id}."
+        self._link = f"{campaign.public_url}/u/{campaign.id}."
+        self._digest = ids.mail_digests(campaign.id)
+        self._mac = signer.mac
+        blanks = Blanks(skeleton(campaign))
+        self.form, self._fill = blanks.form, blanks.fill
+        self._filler = Filler(self.form)
+        self._needs_smtputf8 = not repr(self.form.parts).isascii()
 
-    def values(self, recipient: Recipient) -> dict[str, Any]:
+    def row(self, recipient: Recipient) -> Row:
         """What the templates see: the recipient's values and `compiled.SUPPLIED`, which cannot be overridden."""
-        mail_id = ids.mail_id(self._campaign, recipient.identity)
-        token = self._token(self._campaign, mail_id)
-        values = dict(zip(self._fields, recipient.values, strict=True))
-        values.update(self._constants)
-        values["email"] = recipient.address
-        values["mail_id"] = mail_id
-        values["unsubscribe_url"] = self._link + token
-        values[TOKEN] = token
-        return values
+        mail_id = ids.spell(self._digest(recipient.identity))
+        mac = self._mac(self._signed + mail_id)
+        row = Row(zip(self._fields, recipient.values, strict=True))
+        row.update(self._constants)
+        row["email"] = recipient.address
+        row["mail_id"] = mail_id
+        row["unsubscribe_url"] = f"{self._link}{mail_id}.{mac}"
+        row[MAC] = mac
+        return row
 
-    def render(self, recipient: Recipient) -> Rendered:
-        """Raises `Unrenderable`, whatever it is in the template or the values that stands in the way."""
+    def fill(self, recipient: Recipient) -> Filled:
+        """The mail as what fills in `form`. Raises `Unrenderable`, whatever it is in the template or the values."""
         try:
-            values = self.values(recipient)
-            text = self._join(values)
-            message = text.encode("utf-8")
+            row = self.row(recipient)
+            return row["mail_id"], self._fill(row), self._needs_smtputf8 or not recipient.address.isascii()
         except Unrenderable:
             raise
         except Exception as error:  # a template's expression may raise anything that Python can
             raise Unrenderable(f"{type(error).__name__}: {error}") from error
+
+    def message(self, filling: Filling) -> bytes:
+        """Raises `Unrenderable` for a mail that cannot be queued."""
+        message = self._filler.fill(filling).encode()
         if len(message) > MAX_CONTENT_BYTES:
             raise Unrenderable(f"The mail has {len(message)} bytes; at most {MAX_CONTENT_BYTES} can be queued")
-        return Rendered(values["mail_id"], message, not text.isascii())
+        return message
+
+    def size(self, filling: Filling) -> int:
+        """Of the message in characters; in bytes, too, but where it needs SMTPUTF8."""
+        return self._filler.length(filling)
+
+    def render(self, recipient: Recipient) -> Rendered:
+        """The whole mail. Raises `Unrenderable`."""
+        mail_id, filling, smtputf8 = self.fill(recipient)
+        return Rendered(mail_id, self.message(filling), smtputf8)
+
+    def dictionary(self, first: Recipient) -> Dictionary:
+        """What the campaign's mails share. Raises `Unrenderable`."""
+        return Dictionary(self.render(first).message, self.form)

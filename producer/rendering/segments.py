@@ -1,4 +1,4 @@
-"""The fast path: simple templates as lists of constant text and values, joined for each recipient.
+"""The fast path: simple templates as lists of constant text and values.
 
 What most mails need, Jinja2 parses and we evaluate: `{{ field }}`, filters without context such as `default` and `upper`,
 `{% if field %}…{% elif %}…{% else %}…{% endif %}` with `not`, `and`, `or`, comparisons and `is defined`. Anything else makes
@@ -11,30 +11,40 @@ Constant text is known before any recipient, and that is the point: whatever mus
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from jinja2 import Environment, nodes
 from jinja2.runtime import StrictUndefined
 
-Values: TypeAlias = Mapping[str, Any]
-Expression: TypeAlias = Callable[[Values], Any]
+
+class Row(dict[str, Any]):
+    """A recipient's values by name. What is not there is undefined, which raises when it is used."""
+
+    def __missing__(self, name: str) -> StrictUndefined:
+        return StrictUndefined(name=name)
+
+
+Expression: TypeAlias = Callable[[Row], Any]
 Writer: TypeAlias = Callable[[Any], str]
 """How a value becomes text, escaping included."""
 
 
 class Value(NamedTuple):
     expression: Expression
+    key: str = ""
+    """The same for the same expression; of a plain `{{ field }}` the field's name."""
 
 
 class Choice(NamedTuple):
     test: Expression
     then: Segments
     otherwise: Segments
+    key: str = ""
+    """The same for the same test."""
 
 
 Segments: TypeAlias = "tuple[str | Value | Choice, ...]"
-Piece: TypeAlias = "str | Callable[[Values], str]"
 
 
 class _NotSimple(Exception):
@@ -62,32 +72,20 @@ def parse(environment: Environment, source: str) -> Segments | None:
         return None
 
 
-def pieces(segments: Iterable[str | Value | Choice], write: Writer) -> list[Piece]:
-    """What `join` takes: the constants, and a function for all else."""
-    return [segment if isinstance(segment, str) else _piece(segment, write) for segment in segments]
+def substituted(segments: Segments, known: Mapping[str, Segments]) -> Segments:
+    """With plain `{{ field }}` replaced by what is known of the field; where it has a filter or decides, it stays."""
+    return tuple(_merged(_substituted(segments, known)))
 
 
-def join(pieces: Sequence[Piece]) -> Callable[[Values], str]:
-    """A function from values to text. It raises what the expressions raise, `jinja2.UndefinedError` among it."""
-    constants = [piece if isinstance(piece, str) else "" for piece in pieces]
-    slots = [(index, piece) for index, piece in enumerate(pieces) if not isinstance(piece, str)]
-
-    def joined(values: Values) -> str:
-        parts = constants.copy()
-        for index, slot in slots:
-            parts[index] = slot(values)
-        return "".join(parts)
-
-    return joined
-
-
-def _piece(segment: Value | Choice, write: Writer) -> Callable[[Values], str]:
-    match segment:
-        case Value(expression):
-            return lambda values: write(expression(values))
-        case Choice(test, then, otherwise):
-            join_then, join_otherwise = join(pieces(then, write)), join(pieces(otherwise, write))
-            return lambda values: join_then(values) if test(values) else join_otherwise(values)
+def _substituted(segments: Segments, known: Mapping[str, Segments]) -> Iterator[str | Value | Choice]:
+    for segment in segments:
+        match segment:
+            case Value(_, key) if key in known:
+                yield from known[key]
+            case Choice(test, then, otherwise, key):
+                yield Choice(test, substituted(then, known), substituted(otherwise, known), key)
+            case _:
+                yield segment
 
 
 def _segments(environment: Environment, body: Iterable[nodes.Node]) -> Iterator[str | Value | Choice]:
@@ -98,7 +96,7 @@ def _segments(environment: Environment, body: Iterable[nodes.Node]) -> Iterator[
                     if isinstance(child, nodes.TemplateData):
                         yield child.data
                     else:
-                        yield Value(_expression(environment, child))
+                        yield Value(_expression(environment, child), _key(child))
             case nodes.If():
                 yield _choice(environment, node, node.elif_)
             case _:
@@ -112,8 +110,12 @@ def _choice(environment: Environment, node: nodes.If, alternatives: list[nodes.I
         # `elif` is an `if` in the place of `else`; all of them share the `else` of the first.
         first, *rest = alternatives
         first.else_ = node.else_
-        return Choice(test, then, (_choice(environment, first, rest),))
-    return Choice(test, then, tuple(_merged(_segments(environment, node.else_))))
+        return Choice(test, then, (_choice(environment, first, rest),), _key(node.test))
+    return Choice(test, then, tuple(_merged(_segments(environment, node.else_))), _key(node.test))
+
+
+def _key(node: nodes.Node) -> str:
+    return node.name if isinstance(node, nodes.Name) else repr(node)
 
 
 def _merged(segments: Iterable[str | Value | Choice]) -> Iterator[str | Value | Choice]:
@@ -134,38 +136,28 @@ def _merged(segments: Iterable[str | Value | Choice]) -> Iterator[str | Value | 
 def _expression(environment: Environment, node: nodes.Node) -> Expression:  # noqa: PLR0911 - a table of node types
     match node:
         case nodes.Name(name=name) if name not in _RESERVED:
-            return _field(name)
+            return operator.itemgetter(name)
         case nodes.Const(value=value):
-            return lambda _values: value
+            return lambda _row: value
         case nodes.Filter(name=name, node=nodes.Node() as inner) if name in _FILTERS:
             return _filtered(environment, node, _expression(environment, inner))
         case nodes.Not(node=inner):
             negated = _expression(environment, inner)
-            return lambda values: not negated(values)
+            return lambda row: not negated(row)
         case nodes.And(left=left, right=right):
             one, other = _expression(environment, left), _expression(environment, right)
-            return lambda values: one(values) and other(values)
+            return lambda row: one(row) and other(row)
         case nodes.Or(left=left, right=right):
             one, other = _expression(environment, left), _expression(environment, right)
-            return lambda values: one(values) or other(values)
+            return lambda row: one(row) or other(row)
         case nodes.Compare(expr=left, ops=[nodes.Operand(op=op, expr=right)]) if op in _COMPARISONS:
             compare = _COMPARISONS[op]
             one, other = _expression(environment, left), _expression(environment, right)
-            return lambda values: compare(one(values), other(values))
+            return lambda row: compare(one(row), other(row))
         case nodes.Test(name="defined", node=nodes.Name(name=name)) if name not in _RESERVED:
-            return lambda values: name in values
+            return lambda row: name in row
         case _:
             raise _NotSimple
-
-
-def _field(name: str) -> Expression:
-    def field(values: Values) -> object:
-        try:
-            return values[name]
-        except KeyError:
-            return StrictUndefined(name=name)
-
-    return field
 
 
 def _filtered(environment: Environment, node: nodes.Filter, inner: Expression) -> Expression:
@@ -176,4 +168,4 @@ def _filtered(environment: Environment, node: nodes.Filter, inner: Expression) -
     arguments = [argument.as_const() for argument in node.args]
     named = {str(pair.key): pair.value.as_const() for pair in node.kwargs}
     function = environment.filters[node.name]
-    return lambda values: function(inner(values), *arguments, **named)
+    return lambda row: function(inner(row), *arguments, **named)

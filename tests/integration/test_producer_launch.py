@@ -13,6 +13,7 @@ from process_watching import until
 
 from events import campaigns, facts, schemas, streams, subjects
 from events.bus import Message
+from events.compression import decode_dictionary
 from events.errors import StreamFull
 from events.facts import BatchPlanned, BatchQueued, CampaignPlanned, CampaignStarted
 from events.memory_bus import MemoryBus
@@ -22,6 +23,7 @@ from producer.campaign import compiled
 from producer.campaign.check import Checked, check
 from producer.launch import Launched, Progress, launch
 from producer.recipients import blob
+from producer.rendering.renderer import compile_campaign
 from producer.settings import ProducerSettings
 
 SETTINGS = ProducerSettings(link_secret="a secret of the tests", batch_size=3, public_url="https://mail.example/")
@@ -95,9 +97,10 @@ async def test_producers_find_the_campaign_and_a_whole_mail_as_dictionary(memory
     blobs = await memory_bus.blobs()
     stored = compiled.decode(await blobs.get(compiled.blob_name(ID)))
     assert (stored.public_url, stored.created_at, stored.fields) == ("https://mail.example", 1_800_000_000, ("name",))
-    mail = await blobs.get(compiled.dictionary_name(ID))
-    assert b"To: p0@example.com\r\n" in mail
-    assert b"Name 0" in mail
+    dictionary = decode_dictionary(await blobs.get(compiled.dictionary_name(ID)))
+    assert b"To: p0@example.com\r\n" in dictionary.first_mail
+    assert b"Name 0" in dictionary.first_mail
+    assert dictionary.form == compile_campaign(stored, SETTINGS).form
 
 
 class Killed(BaseException):

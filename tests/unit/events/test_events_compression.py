@@ -7,7 +7,18 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.compression import MAX_CONTENT_BYTES, Compressor, Decompressor, FrameRefused, compress, decompress
+from events.compression import (
+    MAX_CONTENT_BYTES,
+    MAX_FILLING_BYTES,
+    Compressor,
+    Decompressor,
+    Dictionary,
+    FrameRefused,
+    compress,
+    decompress,
+    encode_dictionary,
+)
+from events.forms import Blank, Form
 
 MAIL = "".join(f"<tr><td style='padding:{n}px'>Paragraph {n * 7919} for Ada</td></tr>\r\n" for n in range(150)).encode()
 
@@ -60,3 +71,44 @@ def test_a_frame_cut_short_is_refused() -> None:
 def test_bytes_after_the_frame_are_refused() -> None:
     with pytest.raises(FrameRefused):
         decompress(compress(MAIL) + b"more")
+
+
+FORM = Form(("Dear ", Blank(0, 0), ", bye\r\n"))
+DICTIONARY = encode_dictionary(Dictionary(b"Dear Ada, bye\r\n", FORM))
+
+
+@given(st.text(max_size=200))
+def test_a_filling_becomes_the_mail_and_lies_beside_compressed_ones(name: str) -> None:
+    compressor, decompressor = Compressor(DICTIONARY), Decompressor(DICTIONARY)
+    mail = f"Dear {name}, bye\r\n".encode()
+    assert compressor.form == FORM
+    assert decompressor.decompress(compressor.pack(["", name])) == mail
+    assert decompressor.decompress(compressor.compress(mail)) == mail
+
+
+def test_a_filling_of_another_form_is_noticed() -> None:
+    other = encode_dictionary(Dictionary(b"", Form(("Dear ", Blank(0, 0), ", hello\r\n"))))
+    frame = Compressor(other).pack(["", "Ada"])
+    for dictionary in (DICTIONARY, b"Dear Ada, bye\r\n"):
+        with pytest.raises(FrameRefused):
+            Decompressor(dictionary).decompress(frame)
+
+
+@given(st.integers(0, 15), st.integers(1, 255))
+def test_a_damaged_filling_is_refused(place: int, change: int) -> None:
+    frame = bytearray(Compressor(DICTIONARY).pack(["", "Ada"]))
+    frame[place % len(frame)] ^= change
+    with pytest.raises(FrameRefused):
+        Decompressor(DICTIONARY).decompress(bytes(frame))
+
+
+@given(st.lists(st.one_of(st.text(max_size=5), st.just("7,x"), st.just(""))))
+def test_what_does_not_fit_the_form_is_refused(filling: list[str]) -> None:
+    frame = Compressor(DICTIONARY).pack(filling)
+    with contextlib.suppress(FrameRefused):
+        assert Decompressor(DICTIONARY).decompress(frame).startswith(b"Dear ")
+
+
+def test_a_filling_longer_than_fillings_are_is_refused() -> None:
+    with pytest.raises(FrameRefused, match="too long"):
+        Decompressor(DICTIONARY).decompress(Compressor(DICTIONARY).pack(["", "x" * MAX_FILLING_BYTES]))

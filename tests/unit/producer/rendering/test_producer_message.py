@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.compression import MAX_FILLING_BYTES, Compressor, Decompressor, encode_dictionary
 from producer.campaign.compiled import CompiledCampaign, Mailbox, Unsubscribe
 from producer.recipients.addresses import normalise
 from producer.recipients.recipient import Recipient
@@ -160,6 +161,25 @@ values = st.one_of(
 def test_any_values_make_a_mail_or_a_reason(name: Any, city: Any) -> None:
     with suppress(Unrenderable):
         assert parse(render(to=recipient(name=name, city=city)).message)["To"] == "ada@gmail.com"
+
+
+@given(addresses, names, names)
+def test_what_fills_in_the_form_is_the_rendered_mail(address: str, name: str, city: str) -> None:
+    renderer, to = compile_campaign(CAMPAIGN, SETTINGS), recipient(address, name, city)
+    dictionary = encode_dictionary(renderer.dictionary(recipient()))
+    mail_id, filling, smtputf8 = renderer.fill(to)
+    frame, message = Compressor(dictionary).pack(filling), renderer.message(filling)
+    assert renderer.render(to) == Rendered(mail_id, message, smtputf8)
+    if len(frame) <= MAX_FILLING_BYTES:
+        assert Decompressor(dictionary).decompress(frame) == message
+    assert renderer.size(filling) == len(message.decode())
+
+
+def test_an_ordinary_mail_is_a_few_words_in_the_queue() -> None:
+    renderer = compile_campaign(CAMPAIGN, SETTINGS)
+    _, filling, _ = renderer.fill(recipient("ada@gmail.com", "Ada", "New York"))
+    assert filling[1:4] == ["ada@gmail.com", "Ada", "New York"]
+    assert len(Compressor(encode_dictionary(renderer.dictionary(recipient()))).pack(filling)) < 100
 
 
 def test_rendering_twice_gives_the_same_bytes() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from joining import join
 from markupsafe import escape
 
 from producer.rendering import quoted_printable as qp
@@ -64,7 +65,7 @@ def test_a_body_joined_from_encoded_segments_decodes_to_the_rendered_text(source
     for kind, write in (("text", qp.write_text), ("html", qp.write_html)):
         parsed = segments.parse(environment(kind), source)
         assert parsed is not None
-        body = segments.join(segments.pieces(qp.lay_out(parsed), write))(row)
+        body = join(qp.lay_out(parsed), write)(row)
         assert_well_formed(body)
         assert decoded(body) == unified(environment(kind).from_string(source).render(row))
 
@@ -77,12 +78,12 @@ def test_values_are_escaped_as_jinja2_escapes_them(value: object) -> None:
 def test_an_ordinary_sentence_stays_readable_in_the_source_of_the_mail() -> None:
     parsed = segments.parse(environment("text"), "Dear {{ name }}, see you in {{ city }} soon.\n")
     assert parsed is not None
-    body = segments.join(segments.pieces(qp.lay_out(parsed), qp.write_text))({"name": "Ada", "city": "Lisbon"})
+    body = join(qp.lay_out(parsed), qp.write_text)({"name": "Ada", "city": "Lisbon"})
     assert body == "Dear Ada, see you in Lisbon soon.\r\n"
 
 
 def test_a_long_value_gets_lines_of_its_own() -> None:
     parsed = segments.parse(environment("text"), "Go to {{ url }} now")
     assert parsed is not None
-    body = segments.join(segments.pieces(qp.lay_out(parsed), qp.write_text))({"url": "https://example.com/" + "x" * 70})
+    body = join(qp.lay_out(parsed), qp.write_text)({"url": "https://example.com/" + "x" * 70})
     assert body.split("\r\n") == ["Go to =", "https://example.com/" + "x" * 55 + "=", "x" * 15 + "=", " now"]
