@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
+
 from prometheus_client import Counter, Gauge, Histogram
+
+
+class BulkHistogram(Histogram):
+    """One that takes many values at a time, for little more than it costs to take one."""
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """The same as `observe` for each."""
+        ordered = sorted(values)
+        self._sum.inc(sum(ordered))
+        counted = 0
+        for bucket, bound in zip(self._buckets, self._upper_bounds, strict=True):
+            upto = bisect_right(ordered, bound)
+            if upto > counted:
+                bucket.inc(upto - counted)
+                counted = upto
+
 
 EMAILS_SENT = Counter(
     "emails_sent",
@@ -14,7 +33,7 @@ EMAILS_NOT_SENT = Counter(
     "Attempts that did not end in acceptance, by outcome (deferred, bounced, failed, expired, in_doubt) and class",
     ["pool", "provider", "outcome", "failure_class"],
 )
-DELIVERY_LATENCY_SECONDS = Histogram(
+DELIVERY_LATENCY_SECONDS = BulkHistogram(
     "delivery_latency_seconds",
     "From queued to accepted by the next server",
     ["pool", "provider"],

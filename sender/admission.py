@@ -26,6 +26,9 @@ class Drop(NamedTuple):
 Admission: TypeAlias = Send | Expire | Hold | Drop
 
 
+_SEND = Send()
+
+
 def decide(campaign: Campaign, now: float) -> Admission:
     """A finished campaign that still has a mail due (one replayed by hand) is sent like a running one."""
     match campaign.status:
@@ -34,6 +37,6 @@ def decide(campaign: Campaign, now: float) -> Admission:
         case "paused":
             return Hold()
         case "planning" | "running" | "finished":
-            return Expire() if campaign.deadline is not None and now >= campaign.deadline else Send()
+            return Expire() if campaign.deadline is not None and now >= campaign.deadline else _SEND
         case _:
             assert_never(campaign.status)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from events import streams, subjects
 from events.bus import Bus, Message, Record, Stored
@@ -48,6 +48,8 @@ class _Unproven(NamedTuple):
 
 Claim: TypeAlias = Won | Taken
 
+WON: Final = Won()
+
 
 class Claims:
     """Claims attempts, one publish at a time for everybody who is waiting. Waits while NATS is away."""
@@ -68,6 +70,8 @@ class Claims:
     async def claim(self, held: Sequence[Held]) -> list[Claim]:
         """An answer for each mail of one lane; claims are stored when this returns. Holds may lapse meanwhile: check after."""
         answers = await self._rounds.do(held)
+        if answers.count(WON) == len(answers):
+            return list(answers)  # type: ignore[arg-type]
         unproven = [(one, answer) for one, answer in zip(held, answers, strict=True) if isinstance(answer, _Unproven)]
         proofs = iter(await self._prove(unproven) if unproven else ())
         return [next(proofs) if isinstance(answer, _Unproven) else answer for answer in answers]
@@ -92,9 +96,11 @@ class Claims:
         originals = await self._patience.insist(
             lambda: read_at(self._bus, streams.CLAIMS.name, subjects.CLAIMS, duplicates)
         )
-        now = self._clock()
+        now, newest = self._clock(), self._newest
         return [
-            self._judge(one, answer, originals.get(answer.sequence), claim.payload, now)
+            WON
+            if not answer.duplicate and one.delivery.deliveries == 1 and one.attempt_id not in newest
+            else self._judge(one, answer, originals.get(answer.sequence), claim.payload, now)
             for one, answer, claim in zip(held, stored, claims, strict=True)
         ]
 
@@ -108,15 +114,15 @@ class Claims:
     def _judge(
         self, held: Held, answer: Stored, original: Record | None, payload: bytes, now: float
     ) -> Claim | _Unproven:
+        """What the answer says of a mail that may have been delivered before, or whose id is a duplicate."""
         remembered = self._bus.timing.remembered_seconds
         unproven = _Unproven(answer.duplicate, payload[:6])
         if not answer.duplicate:
-            first_time = held.delivery.deliveries == 1 and held.attempt_id not in self._newest
-            return Won() if first_time or now - claimable_from(held.mail) < remembered else unproven
+            return WON if now - claimable_from(held.mail) < remembered else unproven
         if original is None:
             return unproven
         if original.payload == payload:  # our own claim, whose answer was lost
-            return Won()
+            return WON
         return Taken(None) if now - original.stored_at < remembered else unproven
 
     async def _prove(self, unproven: Sequence[tuple[Held, _Unproven]]) -> list[Claim]:
@@ -125,7 +131,7 @@ class Claims:
         others = await self._patience.insist(lambda: self._journal.claimed_before(campaign, questions))
         now = self._clock()
         return [
-            Won() if other is None and not answer.duplicate and _in_journal(one.mail, now) else Taken(other or 0)
+            WON if other is None and not answer.duplicate and _in_journal(one.mail, now) else Taken(other or 0)
             for (one, answer), other in zip(unproven, others, strict=True)
         ]
 

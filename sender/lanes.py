@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from events import ids, schemas, streams
+from events import ids, schemas, streams, subjects
 from events.bus import Consumer, Delivery
 from events.compression import Decompressor
 from events.schemas import Campaign, Mail
@@ -33,25 +33,32 @@ SUSPICIOUS_DELIVERIES: Final = 3
 must not share its fate: suspicious mails are taken one at a time, and every other time in the reverse order, so that those
 behind the one that kills are settled before it kills again."""
 
+_BEYOND_ITS_PART: Final = 2
+"""So many turns may begin for each that ends where a lane has its equal part of the sessions: so it grows by one each time."""
+
 
 class Held:
     """One mail in this process's hands."""
 
-    __slots__ = ("attempt_id", "delivery", "lane", "mail", "since", "taken")
+    __slots__ = ("attempt_id", "delivery", "lane", "mail", "since", "suspicious", "taken")
 
     def __init__(self, lane: Lane, delivery: Delivery, mail: Mail, since: float) -> None:
         self.lane = lane
         self.delivery = delivery
+        self.suspicious = delivery.deliveries >= SUSPICIOUS_DELIVERIES
+        """Whether workers who held it have died repeatedly."""
         self.mail = mail
         self.since = since
         self.taken = False
         """A session has it; from here on only an extension that was confirmed in time renews the hold."""
         self.attempt_id = ids.attempt_id(mail.mail_id, mail.attempt)
 
-    @property
-    def suspicious(self) -> bool:
-        """Whether workers who held it have died repeatedly."""
-        return self.delivery.deliveries >= SUSPICIOUS_DELIVERIES
+    def delivered_again(self, delivery: Delivery, since: float) -> None:
+        """Our own hold had lapsed, and the server gave the mail to us once more."""
+        self.delivery = delivery
+        self.suspicious = delivery.deliveries >= SUSPICIOUS_DELIVERIES
+        if not self.taken:
+            self.since = since
 
     def lapsed(self, now: float) -> bool:
         """Whether the server may have given the mail to somebody else."""
@@ -80,6 +87,10 @@ class Lane:
         """Everything held, by sequence."""
         self.turns = 0
         """Sessions that work for this lane now."""
+        self.since_done = 0
+        """Turns that began since one ended."""
+        self.accepted_subject = subjects.event("accepted", campaign.id)
+        """Where the fact goes that nearly every mail ends with."""
         self.changed = asyncio.Event()
         """Set when there may be reason to fetch again: mails were taken, or the campaign changed."""
 
@@ -94,9 +105,8 @@ class Lane:
         """Hold what was delivered, by a server that was asked no earlier than `since`."""
         for delivery in deliveries:
             again = self.unsettled.get(delivery.sequence)
-            if again is not None:  # our own hold had lapsed, and the server gave the mail to us once more
-                again.delivery = delivery
-                again.since = again.since if again.taken else since
+            if again is not None:
+                again.delivered_again(delivery, since)
                 continue
             try:
                 mail = schemas.decode_mail(delivery.payload)
@@ -114,10 +124,15 @@ class Lane:
     def take(self, limit: int, now: float) -> list[Held]:
         """Up to `limit` waiting mails whose hold is good; lets go of the others. A suspicious mail is taken alone."""
         taken: list[Held] = []
-        while self.waiting and len(taken) < limit and not (taken and self.waiting[0].suspicious):
-            limit = 1 if self.waiting[0].suspicious else limit
-            held = self.waiting.popleft()
-            if held.lapsed(now):
+        waiting, hold_seconds = self.waiting, self.hold_seconds
+        while waiting and len(taken) < limit:
+            held = waiting[0]
+            if held.suspicious:
+                if taken:
+                    break
+                limit = 1
+            waiting.popleft()
+            if now - held.since > hold_seconds:
                 self.unsettled.pop(held.delivery.sequence, None)
             else:
                 held.taken = True
@@ -132,13 +147,18 @@ class Lane:
 
 
 class Lanes:
-    """The lanes of one pool, and a fair choice among them: round robin, and no lane more than its share of the sessions."""
+    """The lanes of one pool, and a fair choice among them: round robin, and no lane more than its share of the sessions.
+
+    Up to an equal part of the sessions a lane gets those it asks for; beyond it, up to `share`, only as fast as its turns
+    end: so a lane whose turns do not end keeps what it had, and the sessions of the others stay theirs.
+    """
 
     def __init__(self, sessions: int, share: float, clock: Callable[[], float]) -> None:
+        self._sessions = sessions
         self._most_turns = max(1, ceil(sessions * share))
         self._clock = clock
         self._lanes: deque[Lane] = deque()
-        self._news = asyncio.Event()
+        self._idle: deque[asyncio.Future[None]] = deque()
         self._closed = False
 
     def add(self, lane: Lane) -> None:
@@ -149,39 +169,66 @@ class Lanes:
         self._lanes.remove(lane)
 
     def notify(self) -> None:
-        """Something changed that may make a lane ready."""
-        self._news.set()
+        """Something changed that may make a lane ready. Wakes one session, which wakes the next if there was work for it."""
+        while self._idle:
+            idle = self._idle.popleft()
+            if not idle.done():
+                idle.set_result(None)
+                return
 
     def close(self) -> None:
         """No more turns."""
         self._closed = True
-        self.notify()
+        while self._idle:
+            self.notify()
 
     async def next(self) -> Lane | None:
         """The lane whose turn it is, once there is one; its `turns` are counted up. None: no more turns."""
+        woken = False
         while not self._closed:
             lane = self._choose()
             if lane is not None:
                 lane.turns += 1
+                lane.since_done += 1
+                if woken:
+                    self.notify()
                 return lane
-            self._news.clear()
-            await self._news.wait()
+            await self._news()
+            woken = True
         return None
+
+    async def _news(self) -> None:
+        idle = asyncio.get_running_loop().create_future()
+        self._idle.append(idle)
+        try:
+            await idle
+        except asyncio.CancelledError:
+            if idle.done() and not idle.cancelled():
+                self.notify()  # woken and cancelled at once: the news is for somebody else
+            raise
 
     def done(self, lane: Lane) -> None:
         """The turn that `next` gave is over."""
         lane.turns -= 1
+        lane.since_done = 0
         self.notify()
 
     def _choose(self) -> Lane | None:
-        now = self._clock()
-        alone = sum(1 for lane in self._lanes if lane.waiting or lane.turns) < 2
-        for _ in range(len(self._lanes)):
-            lane = self._lanes[0]
-            self._lanes.rotate(-1)
-            if lane.waiting and (alone or lane.turns < self._most_turns) and _may_move(lane, now):
+        lanes, now = self._lanes, self._clock()
+        active = sum([1 for lane in lanes if lane.turns or (lane.waiting and _may_move(lane, now))])
+        if not active:
+            return None
+        for _ in range(len(lanes)):
+            lane = lanes[0]
+            lanes.rotate(-1)
+            if lane.waiting and self._may_have_another(lane, active) and _may_move(lane, now):
                 return lane
         return None
+
+    def _may_have_another(self, lane: Lane, active: int) -> bool:
+        if active == 1 or lane.turns < min(self._sessions // active, self._most_turns):
+            return True
+        return lane.turns < self._most_turns and lane.since_done < _BEYOND_ITS_PART
 
 
 def _may_move(lane: Lane, now: float) -> bool:

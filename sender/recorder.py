@@ -88,14 +88,14 @@ class Recorder:
     async def _write_down(self, records: Sequence[Record]) -> list[Held]:
         """Returns the mails that may be acknowledged."""
         now = self._clock()
-        kept = [record for record in records if not _must_be_left(record, now)]
+        left = [record for record in records if record.retry is not None and _must_be_left(record, now)]
+        kept = [record for record in records if record.retry is None or not _must_be_left(record, now)]
         await self._store(streams.MAIL.name, [record.retry for record in kept if record.retry is not None])
         await self._store(streams.DLQ.name, [record.dead for record in kept if record.dead is not None])
         await self._state(kept)
-        metering.count(record.fact for record in kept)
-        for record in records:
-            if _must_be_left(record, now):
-                record.held.lane.forget([record.held])
+        metering.count([record.fact for record in kept])
+        for record in left:
+            record.held.lane.forget([record.held])
         return [record.held for record in kept]
 
     async def _store(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
@@ -114,7 +114,7 @@ class Recorder:
             return stored
 
         stored = await self._patience.insist(publish) if records else []
-        self._claims.events_seen = max(before, *(answer.sequence for answer in stored), 0)
+        self._claims.events_seen = max([before, *[answer.sequence for answer in stored]])
 
     async def _unstated(self, records: Sequence[Record], before: int) -> list[Record]:
         """Those whose facts did not reach EVENTS in publishes that were never answered."""
@@ -125,6 +125,8 @@ class Recorder:
 
     async def _contradict_doubts(self, records: Sequence[Record], stored: Sequence[Stored]) -> None:
         """Where somebody stated a doubt while our hold had lapsed, an acceptance resolves it."""
+        if not any(answer.duplicate for answer in stored):
+            return
         late = {
             answer.sequence: record
             for record, answer in zip(records, stored, strict=True)
@@ -141,9 +143,9 @@ class Recorder:
 
 
 def _must_be_left(record: Record, now: float) -> bool:
-    """Whether another worker may decide on the mail's next attempt: under `at_least_once`, once our hold has lapsed.
+    """Whether another worker may decide on the next try of a mail: under `at_least_once`, once our hold has lapsed.
 
-    Then it is left unacknowledged, and whoever gets it states the doubt and schedules the retry, once.
+    Then a mail that we would retry is left unacknowledged, and whoever gets it states the doubt and schedules the retry, once.
     """
     held = record.held
-    return record.retry is not None and held.lane.campaign.policy == "at_least_once" and held.lapsed(now)
+    return held.lane.campaign.policy == "at_least_once" and held.lapsed(now)

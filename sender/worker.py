@@ -33,11 +33,11 @@ from sender.acknowledger import Acknowledger
 from sender.budget import Budget
 from sender.claims import Claims, Taken, Won
 from sender.doubts import Doubts
-from sender.drivers.base import ConnectionFailed, Driver, NotTried, Outbound, Outcome, Pool, Reply
+from sender.drivers.base import Accepted, ConnectionFailed, Driver, NotTried, Outbound, Outcome, Pool, Reply
 from sender.intake import Intake
 from sender.journal import Journal
 from sender.lanes import Held, Lane, Lanes
-from sender.outcomes import to_record
+from sender.outcomes import accepted, to_record
 from sender.patience import Patience
 from sender.poison import Poison
 from sender.recorder import Recorder
@@ -73,11 +73,8 @@ async def run(
         await worker.stop()
 
 
-class _Try(NamedTuple):
-    """A claimed mail on its way out."""
-
-    held: Held
-    outbound: Outbound
+_Try: TypeAlias = tuple[Held, Outbound]
+"""A claimed mail on its way out."""
 
 
 class _Line(NamedTuple):
@@ -93,11 +90,11 @@ class _Line(NamedTuple):
 class _Turn:
     """A session's work for a lane, and the mails that it has in its hands."""
 
-    def __init__(self, line: _Line, lane: Lane) -> None:
+    def __init__(self, line: _Line, lane: Lane, reserved: int) -> None:
         self.line = line
         self.lane = lane
         self.held: list[Held] = []
-        self.reserved = 0
+        self.reserved = reserved
         """Taken from the budget and not yet tied to records."""
 
 
@@ -184,10 +181,10 @@ class Worker:
     async def _slot(self, line: _Line) -> None:
         """One session's worth of work, turn after turn, until the lanes are closed."""
         patience = Patience("send", self._settings.retry_pause_seconds)
-        while (lane := await line.lanes.next()) is not None:
+        while (turn := await self._next_turn(line)) is not None:
+            lane = turn.lane
             try:
-                await self._recorder.room(self._settings.record_backlog_mails)
-                await self._turn(line, lane)
+                await self._turn(turn)
                 patience.succeeded()
             except ConnectionFailed as error:
                 await line.connecting.wait(error, at_least_seconds=error.retry_after_seconds or 0.0)
@@ -195,12 +192,23 @@ class Worker:
                 _log.exception("a turn for %s failed; its mails come again after the ack-wait", lane)
                 await patience.wait(error)
             finally:
+                line.budget.give(turn.reserved)
                 line.lanes.done(lane)
 
-    async def _turn(self, line: _Line, lane: Lane) -> None:
+    async def _next_turn(self, line: _Line) -> _Turn | None:
+        """Waits until so few claimed mails are unstated that a session may claim as many as it takes, and then for work:
+        the lane is chosen when the session can take its mails at once."""
+        depth = line.relay.pipeline_depth
+        await self._recorder.room(self._settings.record_backlog_mails)
+        await line.budget.take(depth)
+        lane = await line.lanes.next()
+        return None if lane is None else _Turn(line, lane, depth)
+
+    async def _turn(self, turn: _Turn) -> None:
+        lane = turn.lane
         match admission.decide(lane.campaign, self._clock()):
             case admission.Send():
-                await self._send(line, lane)
+                await self._send(turn)
             case admission.Expire():
                 unsent = await self._withdraw(lane)
                 now = self._clock()
@@ -223,38 +231,31 @@ class Worker:
         doubtful = {one.attempt_id for one, _ in taken}
         return [one for one in held if one.attempt_id not in doubtful]
 
-    async def _send(self, line: _Line, lane: Lane) -> None:
-        turn = _Turn(line, lane)
+    async def _send(self, turn: _Turn) -> None:
+        line, lane = turn.line, turn.lane
         with _letting_go(lane, turn.held):
-            await self._reserve(turn)
-            try:
-                async with line.sessions.lease() as driver:
-                    line.connecting.succeeded()
-                    turn.held += self._take(lane, min(driver.room, turn.reserved))
-                    won, taken = await self._claim(self._open(turn.held))
-                    left = await self._deliver(driver, turn, won)
-                await self._deliver_again(turn, left)
-            finally:
-                line.budget.give(turn.reserved)
+            async with line.sessions.lease() as driver:
+                line.connecting.succeeded()
+                turn.held += self._take(lane, min(driver.room, turn.reserved))
+                won, taken = await self._claim(self._open(lane, turn.held))
+                left = await self._deliver(driver, turn, won)
+            await self._deliver_again(turn, left)
             await self._state_doubts(lane, taken)
-
-    async def _reserve(self, turn: _Turn) -> None:
-        """Wait until so few claimed mails are unstated that a session may claim as many as it takes."""
-        depth = turn.line.relay.pipeline_depth
-        await turn.line.budget.take(depth)
-        turn.reserved = depth
 
     def _take(self, lane: Lane, limit: int) -> list[Held]:
         """The campaign may have changed while a session was being made."""
         now = self._clock()
         return lane.take(limit, now) if isinstance(admission.decide(lane.campaign, now), admission.Send) else []
 
-    def _open(self, held: Sequence[Held]) -> list[_Try]:
+    def _open(self, lane: Lane, held: Sequence[Held]) -> list[_Try]:
         """The mails, decompressed; one that cannot be is given up, as it never could be."""
         opened: list[_Try] = []
+        decompress, return_path = lane.decompressor.decompress, lane.campaign.return_path
         for one in held:
+            mail = one.mail
             try:
-                opened.append(_Try(one, _to_outbound(one)))
+                message = decompress(mail.body)
+                opened.append((one, Outbound(mail.mail_id, mail.recipient, return_path, message, mail.smtputf8)))
             except FrameRefused as error:
                 given_up = GiveUp("unreadable", "unreadable", Reply(0, "", str(error)))
                 self._recorder.put([to_record(given_up, one, self._clock())])
@@ -263,9 +264,9 @@ class Worker:
     async def _claim(self, opened: Sequence[_Try]) -> tuple[list[_Try], list[tuple[Held, Taken]]]:
         if not opened:
             return [], []
-        claims = await self._claims.claim([one.held for one in opened])
+        claims = await self._claims.claim([held for held, _ in opened])
         won = [one for one, claim in zip(opened, claims, strict=True) if isinstance(claim, Won)]
-        taken = [(one.held, claim) for one, claim in zip(opened, claims, strict=True) if isinstance(claim, Taken)]
+        taken = [(held, claim) for (held, _), claim in zip(opened, claims, strict=True) if isinstance(claim, Taken)]
         return won, taken
 
     async def _deliver(self, driver: Driver, turn: _Turn, tries: Sequence[_Try]) -> list[_Try]:
@@ -273,14 +274,15 @@ class Worker:
 
         A mail whose hold has lapsed is let go: somebody else may have been given it, and will find its claim.
         """
-        now = self._clock()
-        good = [one for one in tries if not one.held.lapsed(now)]
-        turn.lane.forget(one.held for one in tries if one.held.lapsed(now))
+        now, lane = self._clock(), turn.lane
+        good = [one for one in tries if now - one[0].since <= lane.hold_seconds]
+        if len(good) < len(tries):
+            lane.forget(held for held, _ in tries if held.lapsed(now))
         if not good:
             return []
-        outcomes = await driver.deliver([one.outbound for one in good])
+        outcomes = await driver.deliver([outbound for _, outbound in good])
         results = list(zip(good, outcomes, strict=True))
-        self._record(turn, [(one.held, outcome) for one, outcome in results if not isinstance(outcome, NotTried)])
+        self._record(turn, [(held, outcome) for (held, _), outcome in results if not isinstance(outcome, NotTried)])
         return [one for one, outcome in results if isinstance(outcome, NotTried)]
 
     async def _deliver_again(self, turn: _Turn, left: list[_Try]) -> None:
@@ -295,14 +297,19 @@ class Worker:
             except ConnectionFailed as error:
                 reason = str(error)
                 break
-        self._record(turn, [(one.held, NotTried(reason)) for one in left])
+        self._record(turn, [(held, NotTried(reason)) for held, _ in left])
 
     def _record(self, turn: _Turn, results: Sequence[tuple[Held, Outcome]]) -> None:
         if not results:
             return
         now, rules, random = self._clock(), self._rules(turn.lane), self._random
         stated = self._recorder.put(
-            [to_record(retry.decide(outcome, held.mail, rules, now, random), held, now) for held, outcome in results]
+            [
+                accepted(held, outcome)
+                if isinstance(outcome, Accepted)
+                else to_record(retry.decide(outcome, held.mail, rules, now, random), held, now)
+                for held, outcome in results
+            ]
         )
         turn.reserved -= len(results)
         stated.add_done_callback(lambda _: turn.line.budget.give(len(results)))
@@ -314,12 +321,6 @@ class Worker:
 
     def _rules(self, lane: Lane) -> Rules:
         return Rules(self._settings.retry, lane.campaign.policy, lane.campaign.deadline)
-
-
-def _to_outbound(held: Held) -> Outbound:
-    mail, lane = held.mail, held.lane
-    message = lane.decompressor.decompress(mail.body)
-    return Outbound(mail.mail_id, mail.recipient, lane.campaign.return_path, message, mail.smtputf8)
 
 
 @contextmanager

@@ -110,6 +110,53 @@ async def test_a_lane_that_is_alone_gets_every_session():
     assert [await every.next() for _ in range(4)] == [alone] * 4
 
 
+async def test_a_lane_whose_turns_do_not_end_leaves_the_sessions_of_the_others_alone():
+    stalled, others = lane("stalled", mails=90), [lane(f"other{n}", mails=90) for n in range(4)]
+    every = lanes(stalled, *others, sessions=20)
+    running = [await every.next() for _ in range(20)]
+    for _ in range(60):  # those of the others end, one after the other, and the stalled lane could have each
+        ended = next(one for one in running if one is not stalled)
+        running.remove(ended)
+        every.done(ended)
+        running.append(await every.next())
+    assert stalled.turns <= 4 + 1
+
+
+async def test_a_lane_whose_turns_end_grows_to_its_share_where_others_have_little_to_do():
+    busy, quiet = lane("busy", mails=90), [lane(f"quiet{n}") for n in range(4)]
+    every = lanes(busy, *quiet, sessions=20)
+    for one in quiet:
+        one.turns = 1
+    for _ in range(8):
+        while every._choose() is busy:
+            await every.next()
+        every.done(busy)
+    assert busy.turns == 10 - 1
+
+
+async def test_news_wakes_as_many_as_there_is_work_for():
+    one, other = lane("one"), lane("other")
+    every = lanes(one, other)
+    waiting = [asyncio.create_task(every.next()) for _ in range(3)]
+    await asyncio.sleep(0)
+    one.receive([delivery(1)], NOW)
+    other.receive([delivery(2)], NOW)
+    every.notify()
+    assert {await waiting[0], await waiting[1]} == {one, other}
+    waiting[2].cancel()
+
+
+async def test_news_for_somebody_who_just_left_goes_to_the_next():
+    one = lane()
+    every = lanes(one)
+    gone, stays = asyncio.create_task(every.next()), asyncio.create_task(every.next())
+    await asyncio.sleep(0)
+    one.receive([delivery(1)], NOW)
+    every.notify()
+    gone.cancel()
+    assert await stays is one
+
+
 async def test_a_paused_lane_gets_no_turn():
     paused, other = lane("paused", status="paused", mails=3), lane("other", mails=3)
     every = lanes(paused, other, share=1.0)
