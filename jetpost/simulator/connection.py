@@ -7,7 +7,8 @@ import ssl
 from collections import deque
 from typing import Final, cast
 
-from jetpost.simulator.session import Next, Session, Turn
+from jetpost.simulator.fast import FastSession
+from jetpost.simulator.session import Next, Turn
 from jetpost.simulator.world import World
 
 _DROP: Final = None
@@ -24,7 +25,7 @@ class Connection(asyncio.Protocol):
         self._open = open_connections
         self._tls = tls
         self._loop = asyncio.get_running_loop()
-        self._session = Session(world)
+        self._session = FastSession(world)
         self._latency = world.settings.latency_seconds
         self._late: deque[tuple[float, bytes | None]] = deque()
         self._deaf = False
@@ -39,7 +40,7 @@ class Connection(asyncio.Protocol):
         self._open.add(self)
         self._world.counts.connections += 1
         if transport.get_extra_info("ssl_object") is not None:
-            self._session = Session(self._world, secure=True)
+            self._session = FastSession(self._world, secure=True)
         self._send(self._session.greeting)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -97,7 +98,7 @@ class Connection(asyncio.Protocol):
             return
         if secured is not None:
             self._transport = secured
-            self._session = Session(self._world, secure=True)
+            self._session = FastSession(self._world, secure=True)
             self._hear_again()
 
     def _send(self, replies: bytes | None) -> None:

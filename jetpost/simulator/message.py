@@ -48,7 +48,7 @@ class MessageReader:
         if end < 0:
             return self._feed_more(data[start:], start)
         self.size = end + 2 - start
-        self.mail_id = _mail_id(data, start, end)
+        self.mail_id = mail_id_of(data, start, end)
         return end + len(_END)
 
     def feed_chunk(self, data: bytes, start: int, end: int) -> None:
@@ -59,7 +59,7 @@ class MessageReader:
 
     def end_chunks(self) -> None:
         """The last chunk was taken."""
-        self.mail_id = _mail_id(self._head, 0, len(self._head))
+        self.mail_id = mail_id_of(self._head, 0, len(self._head))
 
     def _feed_more(self, chunk: bytes, start: int) -> int:
         """The slow path: the message is spread over several reads. Keeps the headers and the last four bytes."""
@@ -73,15 +73,21 @@ class MessageReader:
             return -1
         taken = end + len(_END) - len(self._tail)
         self.size += taken - len(_DOT_LINE)
-        self.mail_id = _mail_id(self._head, 0, len(self._head))
+        self.mail_id = mail_id_of(self._head, 0, len(self._head))
         return start + taken
 
 
-def _mail_id(data: bytes, start: int, end: int) -> bytes:
-    """From the first Message-ID header; there is a short cut for the way in which ours is written."""
+def mail_id_of(data: bytes, start: int, end: int) -> bytes:
+    """From the first Message-ID header of the message between `start` and `end`; empty where there is none.
+
+    There are short cuts for the way in which ours is written.
+    """
+    end = min(end, start + _MAX_HEADERS)
+    if data.startswith(_HEADER, start) and _ID.match(data, start + len(_HEADER), end):
+        return data[start + len(_HEADER) : start + len(_HEADER) + _ID_LENGTH]
     headers_end = data.find(b"\r\n\r\n", start, end)
     if headers_end < 0:
-        headers_end = min(end, start + _MAX_HEADERS)
+        headers_end = end
     found = data.find(_HEADER, start, headers_end)
     begin = found + len(_HEADER)
     starts_line = found == start or data[found - 1 : found] == b"\n"

@@ -18,10 +18,10 @@ _MAX_LINE: Final = 12_288
 """Room for the initial response of AUTH (RFC 4954 §4)."""
 
 _OK: Final = b"250 2.0.0 Ok\r\n"
-_SENDER_OK: Final = b"250 2.1.0 Sender ok\r\n"
-_RECIPIENT_OK: Final = b"250 2.1.5 Recipient ok\r\n"
-_SEND_MESSAGE: Final = b"354 End data with <CR><LF>.<CR><LF>\r\n"
-_TAKEN: Final = b"250 2.0.0 Ok: taken\r\n"
+SENDER_OK: Final = b"250 2.1.0 Sender ok\r\n"
+RECIPIENT_OK: Final = b"250 2.1.5 Recipient ok\r\n"
+SEND_MESSAGE: Final = b"354 End data with <CR><LF>.<CR><LF>\r\n"
+TAKEN: Final = b"250 2.0.0 Ok: taken\r\n"
 _TOO_LARGE: Final = b"552 5.3.4 Message is larger than SIZE says\r\n"
 _BAD_SYNTAX: Final = b"501 5.5.4 Syntax error in parameters\r\n"
 _BAD_SEQUENCE: Final = b"503 5.5.1 Bad sequence of commands\r\n"
@@ -59,7 +59,7 @@ class Turn(NamedTuple):
     seconds: float = 0
 
 
-class _Recipient(NamedTuple):
+class Recipient(NamedTuple):
     address: bytes
     provider: Provider
     behaviour: Behaviour
@@ -85,7 +85,7 @@ class Session:
         self._chunking = False
         """Some chunks of a message were read, the last one not."""
         self._sender: bytes | None = None
-        self._recipients: list[_Recipient] = []
+        self._recipients: list[Recipient] = []
         self._commands: dict[bytes, Callable[[bytes], bytes]] = {
             b"MAIL": self._mail,
             b"RCPT": self._rcpt,
@@ -226,7 +226,7 @@ class Session:
         if self._world.strikes("shut_down", self._world.faults.shut_down):
             return self._stop(Next.CLOSE, b"421 4.3.2 Service shutting down\r\n")
         self._sender = line[11:end]
-        return _SENDER_OK
+        return SENDER_OK
 
     def _rcpt(self, line: bytes) -> bytes:
         if self._sender is None:
@@ -240,13 +240,13 @@ class Session:
             return b"501 5.1.3 Bad recipient address syntax\r\n"
         provider = provider_of(domain.decode("utf-8", "replace").lower())
         behaviour = behaviours.behaviour_of(local) if b"+" in local else Behaviour.ACCEPT
-        recipient = _Recipient(address, provider, behaviour)
+        recipient = Recipient(address, provider, behaviour)
         if behaviour in behaviours.REFUSED_AT_RCPT and self._turns_away(recipient):
             return self._refuse(recipient)
         self._recipients.append(recipient)
-        return self._stop(Next.CLOSE) if self._drops_early(behaviour) else _RECIPIENT_OK
+        return self._stop(Next.CLOSE) if self._drops_early(behaviour) else RECIPIENT_OK
 
-    def _turns_away(self, recipient: _Recipient) -> bool:
+    def _turns_away(self, recipient: Recipient) -> bool:
         match recipient.behaviour:
             case Behaviour.GREYLIST:
                 earlier, seconds = self._world.count_try(recipient.behaviour, recipient.address)
@@ -257,7 +257,7 @@ class Session:
             case _:
                 return True
 
-    def _refuse(self, recipient: _Recipient) -> bytes:
+    def _refuse(self, recipient: Recipient) -> bytes:
         self._world.counts.refused[recipient.behaviour] += 1
         address = recipient.address.decode("utf-8", "replace")
         seconds = max(1, round(self._settings.greylist_seconds))
@@ -269,7 +269,7 @@ class Session:
             return _BAD_SEQUENCE if self._sender is None else b"554 5.5.1 No valid recipients\r\n"
         self._message.begin()
         self._in_message = True
-        return _SEND_MESSAGE
+        return SEND_MESSAGE
 
     def _bdat(self, line: bytes) -> bytes:
         """A chunk is read whatever becomes of it: its bytes are on their way (RFC 3030 §2)."""
@@ -315,6 +315,8 @@ class Session:
         return reply
 
     def _fault(self) -> bytes | None:
+        if self._world.calm:
+            return None
         for name, takes, what, reply in _FAULTS_AT_THE_END:
             if self._world.strikes(name, getattr(self._world.faults, name)):
                 if takes:
@@ -330,7 +332,7 @@ class Session:
             return self._take()
         return self._odd_verdict(first)
 
-    def _odd_verdict(self, first: _Recipient) -> bytes:
+    def _odd_verdict(self, first: Recipient) -> bytes:
         if first.behaviour is Behaviour.BLOCKED:
             return self._refuse(first)
         if self._drops(Behaviour.DROP):
@@ -346,7 +348,7 @@ class Session:
     def _take(self) -> bytes:
         for recipient in self._recipients:
             self._world.counts.accept(self._message.mail_id, recipient.provider)
-        return _TAKEN
+        return TAKEN
 
 
 def _declared_size(parameters: bytes) -> int:

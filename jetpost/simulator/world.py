@@ -14,6 +14,8 @@ class World:
     def __init__(self, settings: SimulatorSettings, counts: Counts, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.faults = settings.faults
+        self.calm = _calm(settings.faults)
+        """No fault can strike."""
         self.counts = counts
         self._clock = clock
         self._random = Random(settings.faults.seed)  # noqa: S311 - chance, not secrets
@@ -22,6 +24,7 @@ class World:
     def set_faults(self, faults: Faults) -> None:
         """From now on these strike, and no others; chance goes on where it was."""
         self.faults = faults
+        self.calm = _calm(faults)
 
     def count_try(self, behaviour: Behaviour, recipient: bytes) -> tuple[int, float]:
         """Notes a try of a tagged recipient; returns how many came before, and the seconds since the first."""
@@ -36,3 +39,7 @@ class World:
         if struck:
             self.counts.faults[fault] += 1
         return struck
+
+
+def _calm(faults: Faults) -> bool:
+    return not any(getattr(faults, name) for name in Faults.__struct_fields__ if name != "seed")
