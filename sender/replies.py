@@ -40,6 +40,11 @@ class ReplyReader:
         self._lines: list[bytes] = []
         self._size = 0
 
+    @property
+    def between_replies(self) -> bool:
+        """Nothing of a reply was read that is not complete yet."""
+        return not self._rest and not self._lines
+
     def feed(self, data: bytes) -> list[Reply]:
         """The replies that are complete now, in order, up to where `malformed` is set."""
         if self._rest:
@@ -47,7 +52,7 @@ class ReplyReader:
         *lines, self._rest = data.split(b"\n")
         replies: list[Reply] = []
         for line in lines:
-            reply = None if self._lines else _single(line)
+            reply = None if self._lines else single_line(line)
             if reply is None:
                 reply = self._continue(line)
             if self.malformed:
@@ -77,12 +82,18 @@ class ReplyReader:
 
 
 @lru_cache(maxsize=1_024)
-def _single(line: bytes) -> Reply | None:
-    """The reply in one line; None where more lines follow, or where it is none. Servers repeat themselves: worth caching."""
+def single_line(line: bytes) -> Reply | None:
+    """The reply in one line, which ends before the LF; None where more lines follow, or where it is none.
+
+    Servers repeat themselves: worth caching.
+    """
     match = _LINE.fullmatch(line.removesuffix(b"\r"))
     if match is None or match[2] == b"-" or len(line) > MAX_LINE:
         return None
-    return _reply([match[0]])
+    text = line[4:].decode("utf-8", "replace").strip()
+    enhanced = _ENHANCED.match(text)
+    words = text[enhanced.end() :] if enhanced else text
+    return Reply(int(line[:3]), enhanced[1] if enhanced else "", words.strip()[:_MAX_WORDS])
 
 
 def _reply(lines: list[bytes]) -> Reply:

@@ -17,7 +17,7 @@ from events.metrics import SMTP_TRANSACTION_SECONDS
 from sender.drivers import smtp_wire
 from sender.drivers.base import Outbound, Outcome
 from sender.drivers.smtp_connect import QUIT_SECONDS, TURN_SECONDS
-from sender.drivers.smtp_session import Session
+from sender.drivers.smtp_fast import FastSession
 from sender.settings import Relay
 
 
@@ -30,7 +30,7 @@ class PipelinedDriver(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         offered = smtp_wire.extensions_of(smtp.esmtp_extensions)
         extensions = offered._replace(chunking=offered.chunking and relay.chunking)
-        self._session = Session(extensions, time.time, turn_seconds=TURN_SECONDS)
+        self._session = FastSession(extensions, time.time, turn_seconds=TURN_SECONDS)
         self._seconds = SMTP_TRANSACTION_SECONDS.labels(pool)
         self._unsent = False
         """Some of what was written has not left this process."""
@@ -126,11 +126,13 @@ class PipelinedDriver(asyncio.Protocol):
     # what the transport calls
 
     def data_received(self, data: bytes) -> None:
-        if self._session.broken:
+        session = self._session
+        if session.broken:
             return
         self._moved_at = self._loop.time()
-        self._write(self._session.feed(data))
-        self._settle()
+        self._write(session.feed(data))
+        if session.done:
+            self._settle()
 
     def pause_writing(self) -> None:
         self._unsent = True

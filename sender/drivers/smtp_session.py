@@ -36,7 +36,7 @@ dies in between leaves no doubt."""
 _OUT_OF_SEQUENCE: Final = frozenset({500, 502, 503})
 
 
-class _Expect(Enum):
+class Expect(Enum):
     """What the next reply answers."""
 
     RSET = auto()
@@ -48,8 +48,8 @@ class _Expect(Enum):
     NOOP = auto()
 
 
-_ENVELOPE: Final = (_Expect.MAIL, _Expect.RCPT, _Expect.DATA)
-_ENVELOPE_OF_CHUNKS: Final = (_Expect.MAIL, _Expect.RCPT)
+_ENVELOPE: Final = (Expect.MAIL, Expect.RCPT, Expect.DATA)
+_ENVELOPE_OF_CHUNKS: Final = (Expect.MAIL, Expect.RCPT)
 
 
 class Session:
@@ -61,18 +61,21 @@ class Session:
 
     def __init__(self, extensions: Extensions, clock: Callable[[], float], *, turn_seconds: float = inf) -> None:
         self._extensions = extensions
+        self._writer = smtp_wire.Writer(extensions)
         self._clock = clock
         self._turn_seconds = turn_seconds
         self._reader = ReplyReader()
-        self._expected: deque[_Expect] = deque()
+        self._expected: deque[Expect] = deque()
         self._mails: Sequence[Outbound] = ()
         self._outcomes: list[Outcome | None] = []
         self._waiting: deque[int] = deque()
         self._current = -1
         """The mail whose envelope is being answered."""
+        self._prepared = b""
+        """Its message, with CRLF."""
         self._finishing = -1
         """The mail whose message was written last."""
-        self._refusal: tuple[Reply, _Expect] | None = None
+        self._refusal: tuple[Reply, Expect] | None = None
         self._in_transaction = False
         """The server holds an envelope that RSET must clear before the next MAIL."""
         self._end_due = b""
@@ -92,14 +95,14 @@ class Session:
         """It fell silent after answering a part of what was written together."""
         self._answered = 0
         """Replies since something was written last."""
-        self._handlers: dict[_Expect, Callable[[Reply], bytes]] = {
-            _Expect.MAIL: self._on_mail,
-            _Expect.RCPT: self._on_rcpt,
-            _Expect.DATA: self._on_data,
-            _Expect.FINAL: self._on_final,
-            _Expect.RSET: self._on_harmless,
-            _Expect.LONE_DOT: self._on_harmless,
-            _Expect.NOOP: self._on_harmless,
+        self._handlers: dict[Expect, Callable[[Reply], bytes]] = {
+            Expect.MAIL: self._on_mail,
+            Expect.RCPT: self._on_rcpt,
+            Expect.DATA: self._on_data,
+            Expect.FINAL: self._on_final,
+            Expect.RSET: self._on_harmless,
+            Expect.LONE_DOT: self._on_harmless,
+            Expect.NOOP: self._on_harmless,
         }
 
     @property
@@ -115,7 +118,7 @@ class Session:
     @property
     def awaits_final_reply(self) -> bool:
         """The server has a whole message: it may take longer, and its silence makes a doubt."""
-        return bool(self._expected) and self._expected[0] is _Expect.FINAL
+        return bool(self._expected) and self._expected[0] is Expect.FINAL
 
     def begin(self, mails: Sequence[Outbound]) -> bytes:
         """Start a batch. After `turn_seconds` no further mail of it is begun: the rest is `NotTried`."""
@@ -133,7 +136,7 @@ class Session:
 
     def probe(self) -> bytes:
         """Ask whether the server is still there; answered when `done` and not `broken`."""
-        self._expected.append(_Expect.NOOP)
+        self._expected.append(Expect.NOOP)
         return b"NOOP\r\n"
 
     def feed(self, data: bytes) -> bytes:
@@ -165,7 +168,7 @@ class Session:
         if self.broken:
             return
         self.broken = reason
-        if _Expect.FINAL in self._expected:
+        if Expect.FINAL in self._expected:
             self._settle(self._finishing, Unknown(reason))
         elif self.carried == 0 and not self.misbehaved and None in self._outcomes:
             self._settle(self._outcomes.index(None), smtp_outcomes.broken(reason))
@@ -192,8 +195,8 @@ class Session:
             self._in_transaction = True
             return b""
         if self._has_taken and smtp_outcomes.used_up(reply):
-            return self._on_shutdown(_Expect.MAIL, reply)
-        return self._note_refusal(reply, _Expect.MAIL)
+            return self._on_shutdown(Expect.MAIL, reply)
+        return self._note_refusal(reply, Expect.MAIL)
 
     @property
     def _has_taken(self) -> bool:
@@ -201,12 +204,12 @@ class Session:
 
     def _on_rcpt(self, reply: Reply) -> bytes:
         if self._refusal is None and not 200 <= reply.code < 300:
-            self._note_refusal(reply, _Expect.RCPT)
+            self._note_refusal(reply, Expect.RCPT)
         if self.misbehaved or not self._extensions.chunking:
             return b""
         return self._message() if self._refusal is None else self._settle_refusal()
 
-    def _note_refusal(self, reply: Reply, command: _Expect) -> bytes:
+    def _note_refusal(self, reply: Reply, command: Expect) -> bytes:
         if reply.code in _OUT_OF_SEQUENCE or reply.code < 400:
             return self._misbehave(f"{reply.code} {reply.text} to {command.name}")
         self._refusal = (reply, command)
@@ -217,27 +220,27 @@ class Session:
         if self._refusal is None:
             if wants_message:
                 return self._message()
-            self._note_refusal(reply, _Expect.DATA)
+            self._note_refusal(reply, Expect.DATA)
         if self.misbehaved:
             return b""
         if not wants_message or self._mute:
             return self._settle_refusal()
         self._in_transaction = False
-        self._expected.append(_Expect.LONE_DOT)
+        self._expected.append(Expect.LONE_DOT)
         return END + self._settle_refusal()
 
     def _settle_refusal(self) -> bytes:
         """The envelope was refused: on to the next."""
         assert self._refusal is not None
         (reply, command), self._refusal = self._refusal, None
-        about_recipient = command is not _Expect.MAIL
+        about_recipient = command is not Expect.MAIL
         self._settle(self._current, smtp_outcomes.refused(self._mails[self._current], reply, about_recipient))
         self.carried += 1
         return self._next_envelope()
 
     def _on_final(self, reply: Reply) -> bytes:
         if 300 <= reply.code < 400:
-            self._expected.appendleft(_Expect.FINAL)  # not an answer: it stays in doubt
+            self._expected.appendleft(Expect.FINAL)  # not an answer: it stays in doubt
             return self._misbehave(f"{reply.code} {reply.text} to a message")
         if self._extensions.chunking and reply.code in _OUT_OF_SEQUENCE:
             return self._misbehave(f"{reply.code} {reply.text} to BDAT")
@@ -253,10 +256,10 @@ class Session:
     def _on_harmless(self, _: Reply) -> bytes:
         return b""
 
-    def _on_shutdown(self, expected: _Expect, reply: Reply) -> bytes:
-        if expected is _Expect.FINAL:
+    def _on_shutdown(self, expected: Expect, reply: Reply) -> bytes:
+        if expected is Expect.FINAL:
             self._on_final(reply)
-        elif expected in _ENVELOPE and (expected is not _Expect.MAIL or self.carried == 0):
+        elif expected in _ENVELOPE and (expected is not Expect.MAIL or self.carried == 0):
             self._mute = True
             self._refusal = self._refusal or (reply, expected)
             self._settle_refusal()
@@ -286,34 +289,31 @@ class Session:
             self._turn_over()
         while self._waiting and not self._mute:
             self._current = self._waiting.popleft()
-            mail = self._mails[self._current]
             try:
-                smtp_wire.check(mail, self._extensions)
+                envelope, self._prepared = self._writer.write(self._mails[self._current])
             except smtp_wire.Unsendable as reason:
                 self._settle(self._current, smtp_outcomes.unsendable(str(reason)))
                 continue
-            return self._cleared() + self._envelope(mail)
+            cleared = self._cleared()
+            self._expected.extend(_ENVELOPE_OF_CHUNKS if self._extensions.chunking else _ENVELOPE)
+            return cleared + envelope
         return b""
 
     def _cleared(self) -> bytes:
         if not self._in_transaction:
             return b""
         self._in_transaction = False
-        self._expected.append(_Expect.RSET)
+        self._expected.append(Expect.RSET)
         return RSET
-
-    def _envelope(self, mail: Outbound) -> bytes:
-        self._expected.extend(_ENVELOPE_OF_CHUNKS if self._extensions.chunking else _ENVELOPE)
-        return smtp_wire.envelope(mail, self._extensions)
 
     def _message(self) -> bytes:
         if self._mute:
             return b""
         self._finishing = self._current
         self._in_transaction = False
-        message = smtp_wire.with_crlf(self._mails[self._finishing].message)
+        message = self._prepared
         if self._extensions.chunking:
-            start, end = f"BDAT {len(message)} LAST\r\n".encode(), b""
+            start, end = b"BDAT %d LAST\r\n" % len(message), b""
         else:
             start, end = b"", END
             message = smtp_wire.dot_stuffed(message)
@@ -323,7 +323,7 @@ class Session:
         return b"".join((start, message, end, self._after_message()))
 
     def _after_message(self) -> bytes:
-        self._expected.append(_Expect.FINAL)
+        self._expected.append(Expect.FINAL)
         return self._next_envelope()
 
     # outcomes

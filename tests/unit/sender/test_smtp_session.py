@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from jetpost.simulator import session as simulator
 from jetpost.simulator.counts import Counts, read_ids
+from jetpost.simulator.fast import FastSession as FastSimulator
 from jetpost.simulator.settings import Faults, SimulatorSettings
 from jetpost.simulator.world import World
 from sender.drivers.base import Accepted, NotTried, Outbound, Refused, Unknown
+from sender.drivers.smtp_fast import FastSession
 from sender.drivers.smtp_session import Session
 from sender.drivers.smtp_wire import Extensions
 
@@ -39,8 +41,8 @@ CHUNKING = OFFERED._replace(chunking=True)
 GO_CHUNKS = b"250 ok\r\n250 ok\r\n"
 
 
-def new_session(extensions=OFFERED, **more):
-    return Session(extensions, lambda: 1_000.0, **more)
+def new_session(extensions=OFFERED, kind=Session, **more):
+    return kind(extensions, lambda: 1_000.0, **more)
 
 
 def kinds(session):
@@ -402,15 +404,17 @@ class Line:
         domain="example.org",
         faults=NO_FAULTS,
         chunking=False,
+        fast=False,
     ):
         self.folder = tempfile.TemporaryDirectory(prefix="jetpost-test-")
         settings = SimulatorSettings(state_dir=Path(self.folder.name), faults=faults)
         self.counts = Counts(settings.state_dir)
-        self.server = simulator.Session(World(settings, self.counts, lambda: 0.0))
+        server, client = (FastSimulator, FastSession) if fast else (simulator.Session, Session)
+        self.server = server(World(settings, self.counts, lambda: 0.0))
         self.server.receive(b"EHLO test\r\n")
         self.sizes = sizes
         self.left = breaks_after
-        self.client = new_session(CHUNKING if chunking else OFFERED)
+        self.client = new_session(CHUNKING if chunking else OFFERED, client)
         self.mails = [
             Outbound(mail_id(number), f"r{number}{tag}@{domain}", "b@example.com", message(number))
             for number, tag in enumerate(recipients)
@@ -454,12 +458,13 @@ class Line:
             position, turn = position + size, turn + 1
 
 
-sizes = st.lists(st.integers(1, 200), min_size=1, max_size=4)
+sizes = st.just([100_000]) | st.lists(st.integers(1, 200), min_size=1, max_size=4)
 
 
-@given(st.lists(st.sampled_from(sorted(SETTLED)), min_size=1, max_size=8), sizes, st.booleans())
-def test_every_recipient_is_answered_as_it_would_be_alone(tags, sizes, chunking):
-    for tag, (outcome, taken) in zip(tags, Line(tags, sizes=sizes, chunking=chunking).run(), strict=True):
+@given(st.lists(st.sampled_from(sorted(SETTLED)), min_size=1, max_size=8), sizes, st.booleans(), st.booleans())
+def test_every_recipient_is_answered_as_it_would_be_alone(tags, sizes, chunking, fast):
+    results = Line(tags, sizes=sizes, chunking=chunking, fast=fast).run()
+    for tag, (outcome, taken) in zip(tags, results, strict=True):
         expected = SETTLED[tag]
         assert outcome.failure_class == expected if isinstance(outcome, Refused) else isinstance(outcome, expected)
         assert taken == isinstance(outcome, Accepted)
@@ -479,10 +484,14 @@ def test_every_recipient_is_answered_as_it_would_be_alone(tags, sizes, chunking)
         seed=st.integers(0, 1_000),
     ),
     st.booleans(),
+    st.booleans(),
 )
 @settings(max_examples=300)
-def test_no_break_makes_an_outcome_that_is_not_true(tags, sizes, breaks_after, domain, faults, chunking):
-    results = Line(tags, sizes=sizes, breaks_after=breaks_after, domain=domain, faults=faults, chunking=chunking).run()
+def test_no_break_makes_an_outcome_that_is_not_true(tags, sizes, breaks_after, domain, faults, chunking, fast):
+    line = Line(
+        tags, sizes=sizes, breaks_after=breaks_after, domain=domain, faults=faults, chunking=chunking, fast=fast
+    )
+    results = line.run()
     assert len(results) == len(tags)
     for outcome, taken in results:
         match outcome:

@@ -87,3 +87,29 @@ def test_extensions_are_read_from_ehlo_keywords():
     offered = {"pipelining": "", "size": "1000", "8bitmime": "", "smtputf8": ""}
     assert smtp_wire.extensions_of(offered) == ALL
     assert smtp_wire.extensions_of({"size": ""}) == Extensions(size=True)
+
+
+PARTS = Extensions(), Extensions(size=True), ALL, ALL._replace(chunking=True), ALL._replace(smtputf8=False)
+addresses = st.sampled_from(["ada@example.org", "adé@example.org", "a b@c.org", "a>@b.org", "", "x" * 70 + "@y.org"])
+outbounds = st.builds(
+    Outbound,
+    st.just("id"),
+    addresses,
+    addresses,
+    tricky | st.just(b"x" * 999) | st.just(b"x" * 1_001),
+    st.sampled_from([False, False, True]),
+)
+
+
+@given(st.sampled_from(PARTS), st.lists(outbounds, max_size=6))
+def test_a_writer_writes_what_the_single_steps_do(extensions, mails):
+    writer = smtp_wire.Writer(extensions)
+    for one in mails:
+        plain = one._replace(message=smtp_wire.with_crlf(one.message))
+        try:
+            smtp_wire.check(plain, extensions)
+        except smtp_wire.Unsendable as reason:
+            with pytest.raises(smtp_wire.Unsendable, match=f"^{reason}$"):
+                writer.write(one)
+        else:
+            assert writer.write(one) == (smtp_wire.envelope(plain, extensions), plain.message)
