@@ -6,10 +6,19 @@ from typing import Final
 
 from benchmarks import calibrate, scripts
 from benchmarks.budget import part as budget
+from benchmarks.campaigns import growth, scaling
 from benchmarks.e2e import part as e2e
 from benchmarks.frame.part import Part
 from benchmarks.suite import part as suite
 
-PARTS: Final[tuple[Part, ...]] = (suite.PART, calibrate.PART, budget.PART, e2e.PART, *scripts.parts())
+PARTS: Final[tuple[Part, ...]] = (
+    suite.PART,
+    calibrate.PART,
+    budget.PART,
+    e2e.PART,
+    growth.PART,
+    scaling.PART,
+    *scripts.parts(),
+)
 USUAL: Final = suite.PART
 """Without a name this one runs."""

@@ -1,0 +1,1 @@
+"""Parts that compare whole campaigns with each other: of different sizes, with more senders."""

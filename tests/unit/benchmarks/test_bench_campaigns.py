@@ -1,0 +1,32 @@
+"""What is said of campaigns of different sizes, and with more senders."""
+
+from benchmarks.campaigns import growth, scaling
+
+
+def campaign(mails, rate=8_000, sender=70, producer=80, disk=350, senders=1):
+    return {
+        "mails": mails,
+        "mails_per_second": rate,
+        "peak_memory_mb": {"sender-1": 60, "sender-2": sender, "producer-1": producer, "web": 900},
+        "filling": {"nats_disk_bytes_per_mail": {"all": disk}},
+        "options": {"senders": senders},
+    }
+
+
+def test_campaigns_that_cost_the_same_per_mail_miss_nothing():
+    assert growth.missed([campaign(1_000), campaign(10_000, rate=7_300)]) == []
+
+
+def test_everything_that_was_missed_is_named():
+    found = growth.missed([campaign(1_000), campaign(10_000, rate=6_000, sender=151, producer=301, disk=401)])
+    assert found == [
+        "10,000 mails: the rate differs by -25% from that of 1,000",
+        "10,000 mails: a sender took 151 MB, more than 150",
+        "10,000 mails: a producer took 301 MB, more than 300",
+        "10,000 mails: 401 bytes of disk per queued mail, more than 400",
+    ]
+
+
+def test_efficiency_is_the_rate_of_each_sender():
+    results = [campaign(1, rate=1_000), campaign(1, rate=1_900, senders=2), campaign(1, rate=4_000, senders=4)]
+    assert scaling.efficiency(results) == [1.0, 0.95, 1.0]
