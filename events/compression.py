@@ -93,27 +93,37 @@ class Decompressor:
         found = decode_dictionary(dictionary)
         self._max_bytes = max_bytes
         self._seed = _seed(found.form)
-        self._fill = None if found.form is None else Filler(found.form).fill
+        self._filler = None if found.form is None else Filler(found.form)
         self._decompress = zstandard.ZstdDecompressor(dict_data=_raw(found.first_mail)).decompress
 
     def decompress(self, frame: bytes) -> bytes:
         """Raises `FrameRefused`."""
+        return self.restore(frame)[0]
+
+    def restore(self, frame: bytes) -> tuple[bytes, bool]:
+        """The mail, and whether it is known to be lines with CRLF at the end of each and no other CR or LF anywhere.
+
+        Of zstd frames it is not known: that takes a look at every byte. Raises `FrameRefused`.
+        """
         if frame[:1] == _FILLING_MARK:
             return self._unpack(frame)
         _require_acceptable_size(frame, self._max_bytes)
         try:
-            return self._decompress(frame, allow_extra_data=False)
+            return self._decompress(frame, allow_extra_data=False), False
         except zstandard.ZstdError as error:
             raise FrameRefused(f"The frame cannot be decompressed: {error}") from error
 
-    def _unpack(self, frame: bytes) -> bytes:
+    def _unpack(self, frame: bytes) -> tuple[bytes, bool]:
         packed = frame[_FILLING_HEAD_BYTES:]
-        if self._fill is None or len(packed) > MAX_FILLING_BYTES:
+        filler = self._filler
+        if filler is None or len(packed) > MAX_FILLING_BYTES:
             raise FrameRefused("The frame fills in a form, and the dictionary has none, or it is too long for one")
         if zlib.crc32(packed, self._seed) != int.from_bytes(frame[1:_FILLING_HEAD_BYTES], "little"):
             raise FrameRefused("The frame is damaged, or fills in the form of another campaign")
         try:
-            return self._fill(_decode_filling(packed)).encode()
+            text, in_lines = filler.fill_in(_decode_filling(packed))
+            # MessagePack holds texts as they are: no CR and LF here, none in the values
+            return text.encode(), in_lines and b"\r" not in packed and b"\n" not in packed
         except (ValueError, LookupError, msgspec.DecodeError) as error:
             raise FrameRefused(f"The frame does not fit its form: {error}") from error
 

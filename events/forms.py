@@ -11,6 +11,7 @@ the field is odd one for each way in which it is written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter, mul
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -45,6 +46,9 @@ SHAPES_KEPT: Final = 500
 """Each may hold a copy of the constant text. A form with ten decisions may take more; they are then made anew now and then."""
 
 
+_WHOLE_LINE_ENDS: Final = re.compile(r"(?:[^\r\n]++|\r\n)*+")
+
+
 class Shape(NamedTuple):
     """A form after all decisions: text, blank, text, and so on."""
 
@@ -55,6 +59,8 @@ class Shape(NamedTuple):
     constant_bytes: int
     times: tuple[int, ...]
     """How many blanks each item of a filling goes into."""
+    in_lines: bool
+    """Values without CR and LF make it a text of whole lines, each with CRLF at its end and none anywhere else."""
 
 
 class Filler:
@@ -66,12 +72,16 @@ class Filler:
 
     def fill(self, filling: Filling) -> str:
         """Raises `ValueError` or `LookupError` for what does not belong to this form."""
+        return self.fill_in(filling)[0]
+
+    def fill_in(self, filling: Filling) -> tuple[str, bool]:
+        """The text, and `Shape.in_lines`. Raises `ValueError` or `LookupError` for what does not belong to this form."""
         shape = self._shapes.get(filling[0]) or self._make(filling[0])
         if len(filling) != len(shape.times):
             raise ValueError(f"{len(filling)} items for a shape that takes {len(shape.times)}")
         parts = shape.parts.copy()
         parts[1::2] = shape.pick(filling)
-        return "".join(parts)
+        return "".join(parts), shape.in_lines
 
     def length(self, filling: Filling) -> int:
         """Of what `fill` gives, in bytes, where all values are ASCII."""
@@ -115,7 +125,8 @@ def shape(form: Form, decided: str, odd: frozenset[int]) -> Shape:
     parts = [""] * (2 * len(blanks) + 1)
     parts[::2] = texts
     size = sum(len(text.encode()) for text in texts)
-    return Shape(parts, _picker(blanks), size, tuple(map(blanks.count, range(place))))
+    in_lines = all(map(_WHOLE_LINE_ENDS.fullmatch, texts)) and texts[-1].endswith("\r\n")
+    return Shape(parts, _picker(blanks), size, tuple(map(blanks.count, range(place))), in_lines)
 
 
 def _chosen(parts: tuple[Part, ...], decided: str) -> Iterator[str | Blank]:

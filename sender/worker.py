@@ -250,12 +250,13 @@ class Worker:
     def _open(self, lane: Lane, held: Sequence[Held]) -> list[_Try]:
         """The mails, decompressed; one that cannot be is given up, as it never could be."""
         opened: list[_Try] = []
-        decompress, return_path = lane.decompressor.decompress, lane.campaign.return_path
+        restore, return_path = lane.decompressor.restore, lane.campaign.return_path
         for one in held:
             mail = one.mail
             try:
-                message = decompress(mail.body)
-                opened.append((one, Outbound(mail.mail_id, mail.recipient, return_path, message, mail.smtputf8)))
+                message, in_lines = restore(mail.body)
+                outbound = Outbound(mail.mail_id, mail.recipient, return_path, message, mail.smtputf8, in_lines)
+                opened.append((one, outbound))
             except FrameRefused as error:
                 given_up = GiveUp("unreadable", "unreadable", Reply(0, "", str(error)))
                 self._recorder.put([to_record(given_up, one, self._clock())])

@@ -31,6 +31,9 @@ class Outbound(NamedTuple):
     """The complete RFC 5322 message with CRLF line ends; not dot-stuffed."""
     smtputf8: bool = False
     """Needs SMTPUTF8 (RFC 6531)."""
+    in_lines: bool = False
+    """Who made the message knows that it is lines that end with CRLF, the last one too, and that it holds no other CR or LF.
+    False: not known, and a driver that needs it so makes it so."""
 
     @property
     def size(self) -> int:

@@ -79,7 +79,8 @@ class Writer:
     def write(self, mail: Outbound) -> tuple[bytes, bytes]:
         """The envelope, and the message with CRLF. Raises `Unsendable`."""
         recipient, extensions = mail.recipient, self._extensions
-        message, is_ascii = _normalised(mail.message)
+        message = mail.message
+        message, is_ascii = (message, message.isascii()) if mail.in_lines else _normalised(message)
         if mail.return_path != self._return_path or mail.smtputf8 or not recipient.isascii():
             return self._write_any(mail._replace(message=message))
         if _UNSAFE.search(recipient):

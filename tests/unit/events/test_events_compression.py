@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import pytest
 import zstandard
@@ -112,3 +113,44 @@ def test_what_does_not_fit_the_form_is_refused(filling: list[str]) -> None:
 def test_a_filling_longer_than_fillings_are_is_refused() -> None:
     with pytest.raises(FrameRefused, match="too long"):
         Decompressor(DICTIONARY).decompress(Compressor(DICTIONARY).pack(["", "x" * MAX_FILLING_BYTES]))
+
+
+line_ends = st.sampled_from(["", "a", "\r", "\n", "\r\n", "\r\n", "ü\r\n"])
+texts = st.lists(line_ends, max_size=4).map("".join)
+
+
+@given(st.lists(texts, min_size=1, max_size=4), st.lists(texts, max_size=3))
+def test_what_is_said_to_be_in_lines_is(constant: list[str], values: list[str]) -> None:
+    parts = [part for number, text in enumerate(constant) for part in (text, Blank(number, 0))][
+        : len(constant) + len(values)
+    ]
+    dictionary = encode_dictionary(Dictionary(b"", Form(tuple(parts))))
+    blanks = sum(isinstance(part, Blank) for part in parts)
+    filling = ["", *(values + ["v"] * blanks)[:blanks]]
+    mail, in_lines = Decompressor(dictionary).restore(Compressor(dictionary).pack(filling))
+    assert mail == "".join(filling[1 + part.field] if isinstance(part, Blank) else part for part in parts).encode()
+    if in_lines:
+        assert re.fullmatch(rb"(?:[^\r\n]*\r\n)+", mail)
+
+
+@pytest.mark.parametrize(
+    ("parts", "value", "in_lines"),
+    [
+        (("Dear ", Blank(0, 0), ",\r\nbye\r\n"), "Ada", True),
+        (("Dear ", Blank(0, 0), ",\r\nbye\r\n"), "Ada\n", False),
+        (("Dear ", Blank(0, 0), ",\r\nbye\r\n"), "Ada\r", False),
+        (("Dear ", Blank(0, 0), ",\nbye\r\n"), "Ada", False),
+        (("Dear\r", Blank(0, 0), "\nbye\r\n"), "", False),
+        (("Dear ", Blank(0, 0)), "Ada", False),
+        (("Dear ", Blank(0, 0), ",\r\nbye"), "Ada", False),
+    ],
+)
+def test_line_ends_are_known_from_the_form_and_the_values(
+    parts: tuple[str | Blank, ...], value: str, in_lines: bool
+) -> None:
+    dictionary = encode_dictionary(Dictionary(b"", Form(parts)))
+    assert Decompressor(dictionary).restore(Compressor(dictionary).pack(["", value]))[1] is in_lines
+
+
+def test_of_a_whole_mail_nothing_is_known() -> None:
+    assert Decompressor(MAIL).restore(Compressor(MAIL).compress(MAIL)) == (MAIL, False)

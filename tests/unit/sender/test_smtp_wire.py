@@ -98,6 +98,7 @@ outbounds = st.builds(
     addresses,
     tricky | st.just(b"x" * 999) | st.just(b"x" * 1_001),
     st.sampled_from([False, False, True]),
+    st.just(False),
 )
 
 
@@ -113,3 +114,11 @@ def test_a_writer_writes_what_the_single_steps_do(extensions, mails):
                 writer.write(one)
         else:
             assert writer.write(one) == (smtp_wire.envelope(plain, extensions), plain.message)
+
+
+@given(st.sampled_from(PARTS), tricky)
+def test_a_writer_looks_for_line_ends_only_where_they_are_not_known(extensions, message):
+    known = mail(message=smtp_wire.with_crlf(message), in_lines=True)
+    looked_at = smtp_wire.Writer(extensions).write(known._replace(in_lines=False))
+    assert smtp_wire.Writer(extensions).write(known) == looked_at
+    assert smtp_wire.Writer(extensions).write(known)[1] is known.message
