@@ -77,7 +77,8 @@ class Stack:
     async def _start_nats(self, exits: contextlib.AsyncExitStack) -> None:
         folder = self.settings.data_dir / "nats"
         server = await exits.enter_async_context(embedded_nats.kept_up(folder, self.plan.sync_interval))
-        self.settings = replace(self.settings, nats=replace(self.settings.nats, url=server.url))
+        nats = replace(self.settings.nats, url=server.url, sync_always=self.plan.sync_interval == "always")
+        self.settings = replace(self.settings, nats=nats)
         self._inherited = (server.lifeline,)
 
     async def _start(self, same: Sequence[Component], exits: contextlib.AsyncExitStack) -> None:

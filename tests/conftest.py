@@ -78,6 +78,15 @@ async def nats_bus(empty_nats_server):
 
 
 @pytest.fixture
+async def nats_bus_in_batches(empty_nats_server):
+    """The same for a server that syncs whatever it stores: what is published together goes as an atomic batch."""
+    bus = await NatsBus.connect(BusSettings(url=empty_nats_server.url, sync_always=True), name="test")
+    await bus.setup()
+    yield bus
+    await bus.close()
+
+
+@pytest.fixture
 async def memory_bus_in_real_time():
     bus = MemoryBus()
     await bus.setup()

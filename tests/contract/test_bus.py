@@ -49,6 +49,12 @@ async def read_all(bus, stream, filter_subject=">", **options):
 
 
 class TestPublishing:
+    @pytest.fixture(
+        params=["memory_bus_in_real_time", "nats_bus", "nats_bus_in_batches"], ids=["memory", "nats", "nats in batches"]
+    )
+    def bus(self, request):
+        return request.getfixturevalue(request.param)
+
     async def test_messages_are_stored_in_order_with_an_answer_each(self, bus):
         stored = await bus.publish("MAIL", mails(3))
         assert stored == [Stored(1, False), Stored(2, False), Stored(3, False)]

@@ -25,8 +25,14 @@ async def server(tmp_path):
 
 
 @pytest.fixture
-async def own_bus(server):
-    bus = await NatsBus.connect(BusSettings(url=server.url), name="test")
+def sync_always():
+    """What the bus is told of its server."""
+    return False
+
+
+@pytest.fixture
+async def own_bus(server, sync_always):
+    bus = await NatsBus.connect(BusSettings(url=server.url, sync_always=sync_always), name="test")
     await bus.setup()
     await bus.create_consumer(LANE)
     yield bus
@@ -122,6 +128,7 @@ async def test_a_waiting_fetch_hears_of_the_loss_at_once(server, own_bus):
             await asyncio.wait_for(fetching, 5)
 
 
+@pytest.mark.parametrize("sync_always", [False, True], ids=["singly", "in batches"])
 async def test_a_publish_under_way_at_a_restart_finishes_by_itself(server, own_bus):
     async def publish():
         return [await own_bus.publish("MAIL", mails(3_000)[start : start + 100]) for start in range(0, 3_000, 100)]
@@ -136,6 +143,7 @@ async def test_a_publish_under_way_at_a_restart_finishes_by_itself(server, own_b
     assert not any(answer.duplicate for answer in answers)
 
 
+@pytest.mark.parametrize("sync_always", [False, True], ids=["singly", "in batches"])
 async def test_claims_under_way_when_the_server_is_killed_stay_ours(server, own_bus):
     begun = asyncio.Event()
 

@@ -14,11 +14,11 @@ DUE = subjects.mail_due("pool", "gmail", "spring")
 MAILS = [Message(DUE, bytes(20_000), f"m{n}/1") for n in range(400)]
 
 
-@pytest.fixture
-async def small_bus(tmp_path):
+@pytest.fixture(params=[False, True], ids=["singly", "in batches"])
+async def small_bus(request, tmp_path):
     """A bus whose server may store two megabytes."""
     async with NatsServer(tmp_path, max_file_store=2_000_000) as server:
-        bus = await NatsBus.connect(BusSettings(url=server.url), name="test")
+        bus = await NatsBus.connect(BusSettings(url=server.url, sync_always=request.param), name="test")
         await bus.setup()
         yield bus
         await bus.close()
@@ -59,9 +59,10 @@ async def test_a_schedule_in_a_stream_without_schedules_is_refused(nats_bus):
         await nats_bus.publish("EVENTS", [Message("events.a.b", b"", "x", 1.0, "events.a.c")])
 
 
-async def test_more_batches_at_once_than_the_server_allows_are_all_stored(nats_bus):
+async def test_more_batches_at_once_than_the_server_allows_are_all_stored(nats_bus_in_batches):
     """The server takes 50 atomic batches of one stream at a time; the others go singly."""
+    bus = nats_bus_in_batches
     batches = [[Message("claims", b"", f"{batch}-{n}") for n in range(20)] for batch in range(120)]
-    answers = await asyncio.gather(*(nats_bus.publish("CLAIMS", batch) for batch in batches))
+    answers = await asyncio.gather(*(bus.publish("CLAIMS", batch) for batch in batches))
     assert not any(answer.duplicate for stored in answers for answer in stored)
-    assert (await nats_bus.stream_state("CLAIMS")).last_sequence == 2_400
+    assert (await bus.stream_state("CLAIMS")).last_sequence == 2_400
