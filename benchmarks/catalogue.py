@@ -6,7 +6,7 @@ from typing import Final
 
 from benchmarks import calibrate, scripts
 from benchmarks.budget import part as budget
-from benchmarks.campaigns import growth, scaling
+from benchmarks.campaigns import growth, retries, scaling
 from benchmarks.e2e import part as e2e
 from benchmarks.frame.part import Part
 from benchmarks.suite import part as suite
@@ -18,6 +18,7 @@ PARTS: Final[tuple[Part, ...]] = (
     e2e.PART,
     growth.PART,
     scaling.PART,
+    retries.PART,
     *scripts.parts(),
 )
 USUAL: Final = suite.PART

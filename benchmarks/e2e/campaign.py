@@ -98,7 +98,7 @@ async def _fill(stage: Stage, launching: asyncio.Task[launch.Launched], launched
 
 async def _queued(stage: Stage, planned: int, tell: Told) -> None:
     told, before, moved_at = 0, 0, time.monotonic()
-    while (queued := (await stage.bus.stream_state(streams.MAIL.name)).messages) < planned:
+    while (queued := await _in_queue(stage)) < planned:
         if queued > before:
             before, moved_at = queued, time.monotonic()
         elif time.monotonic() - moved_at > STUCK_AFTER_SECONDS:
@@ -107,6 +107,11 @@ async def _queued(stage: Stage, planned: int, tell: Told) -> None:
             tell(f"{queued:,} of {planned:,} queued")
             told = queued
         await asyncio.sleep(FULL_LOOK_SECONDS)
+
+
+async def _in_queue(stage: Stage) -> int:
+    """Mails that are due, those of another campaign that wait for a retry left out."""
+    return (await stage.bus.stream_state(streams.MAIL.name)).messages - stage.options.waiting
 
 
 async def _settled(look: Callable[[], dict[str, int]]) -> dict[str, int]:

@@ -23,5 +23,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Senders start only when all mails are queued."""
     connections: int | None = None
     """SMTP sessions of each sender; None: the default of the settings."""
+    waiting: int = 0
+    """Mails of another campaign that wait for a retry meanwhile."""
     keep: Path | None = None
     """Keep data and logs in this folder; None: they go at the end."""

@@ -12,7 +12,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from benchmarks.e2e import campaign, newsletter, outcome, stage
+from benchmarks.e2e import campaign, newsletter, outcome, stage, waiting
 from benchmarks.e2e.options import Options
 from benchmarks.e2e.show import show
 from benchmarks.frame import isolation
@@ -30,6 +30,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connections", type=int, help="SMTP sessions of each sender")
     parser.add_argument("--no-pipelining", dest="pipelining", action="store_false", help="one mail at a time")
     parser.add_argument("--prefill", action="store_true", help="senders start when all mails are queued")
+    parser.add_argument("--waiting", type=int, default=default.waiting, help="mails that wait for a retry meanwhile")
     parser.add_argument("--keep", type=Path, help="keep data and logs in this folder")
 
 
@@ -59,6 +60,7 @@ async def _measure(options: Options, folder: Path, console: Console) -> dict[str
         checked = await asyncio.to_thread(
             newsletter.write, folder / "campaign", options.mails, options.size, up.stack.settings.producer
         )
+        await waiting.fill(up.bus, options.waiting)
         course = await campaign.run(up, checked, prefill=options.prefill, tell=tell)
         taken, peaks, restarts = await up.taken(), up.peak_memory(), up.restarts()
     found = await asyncio.to_thread(outcome.outcomes, folder / "clickhouse")

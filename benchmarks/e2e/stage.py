@@ -34,6 +34,7 @@ class Stage:
     """What is up, and where."""
 
     def __init__(self, options: Options, folder: Path, taker: Child, stack: Stack, bus: Bus) -> None:
+        self.options = options
         self.folder = folder
         self.stack = stack
         self.bus = bus

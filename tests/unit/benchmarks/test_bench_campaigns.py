@@ -1,6 +1,6 @@
 """What is said of campaigns of different sizes, and with more senders."""
 
-from benchmarks.campaigns import growth, scaling
+from benchmarks.campaigns import growth, retries, scaling
 
 
 def campaign(mails, rate=8_000, sender=70, producer=80, disk=350, senders=1):
@@ -30,3 +30,17 @@ def test_everything_that_was_missed_is_named():
 def test_efficiency_is_the_rate_of_each_sender():
     results = [campaign(1, rate=1_000), campaign(1, rate=1_900, senders=2), campaign(1, rate=4_000, senders=4)]
     assert scaling.efficiency(results) == [1.0, 0.95, 1.0]
+
+
+def test_what_waits_is_compared_pair_by_pair():
+    def pair(rate, cpu):
+        return {"mails_per_second": rate, "cpu_us_per_mail": {"total": {"total": cpu}}}
+
+    alone = [pair(8_000, 200), pair(4_000, 400), pair(8_000, 200)]
+    beside = [pair(7_920, 204), pair(3_960, 408), pair(4_000, 400)]
+    assert retries.compared(alone, beside) == {
+        "rate_change": -0.01,
+        "cpu_change": 0.02,
+        "rate_changes": [-0.01, -0.01, -0.5],
+        "cpu_changes": [0.02, 0.02, 1.0],
+    }
