@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 import msgspec
 import zstandard
 
-from events.forms import Filler, Filling, Form
+from events.forms import Filler, Filling, Form, whole_line_ends
 
 MAX_CONTENT_BYTES: Final = 32 * 1024 * 1024
 """A frame that claims more is refused before anything is allocated for it; callers may set another limit."""
@@ -121,9 +121,11 @@ class Decompressor:
         if zlib.crc32(packed, self._seed) != int.from_bytes(frame[1:_FILLING_HEAD_BYTES], "little"):
             raise FrameRefused("The frame is damaged, or fills in the form of another campaign")
         try:
-            text, in_lines = filler.fill_in(_decode_filling(packed))
+            filling = _decode_filling(packed)
+            text, in_lines = filler.fill_in(filling)
             # MessagePack holds texts as they are: no CR and LF here, none in the values
-            return text.encode(), in_lines and b"\r" not in packed and b"\n" not in packed
+            has_none = b"\r" not in packed and b"\n" not in packed
+            return text.encode(), in_lines and (has_none or whole_line_ends(filling))
         except (ValueError, LookupError, msgspec.DecodeError) as error:
             raise FrameRefused(f"The frame does not fit its form: {error}") from error
 

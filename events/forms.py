@@ -12,7 +12,7 @@ the field is odd one for each way in which it is written.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter, mul
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -60,7 +60,7 @@ class Shape(NamedTuple):
     times: tuple[int, ...]
     """How many blanks each item of a filling goes into."""
     in_lines: bool
-    """Values without CR and LF make it a text of whole lines, each with CRLF at its end and none anywhere else."""
+    """With values that have `whole_line_ends` it is lines that end with CRLF, the last one too, and has no other CR or LF."""
 
 
 class Filler:
@@ -125,8 +125,13 @@ def shape(form: Form, decided: str, odd: frozenset[int]) -> Shape:
     parts = [""] * (2 * len(blanks) + 1)
     parts[::2] = texts
     size = sum(len(text.encode()) for text in texts)
-    in_lines = all(map(_WHOLE_LINE_ENDS.fullmatch, texts)) and texts[-1].endswith("\r\n")
+    in_lines = whole_line_ends(texts) and texts[-1].endswith("\r\n")
     return Shape(parts, _picker(blanks), size, tuple(map(blanks.count, range(place))), in_lines)
+
+
+def whole_line_ends(texts: Iterable[str]) -> bool:
+    """No text has a CR or LF but in pairs, so that none can come about where they are joined either."""
+    return all(map(_WHOLE_LINE_ENDS.fullmatch, texts))
 
 
 def _chosen(parts: tuple[Part, ...], decided: str) -> Iterator[str | Blank]:

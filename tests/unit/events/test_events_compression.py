@@ -139,6 +139,8 @@ def test_what_is_said_to_be_in_lines_is(constant: list[str], values: list[str]) 
         (("Dear ", Blank(0, 0), ",\r\nbye\r\n"), "Ada", True),
         (("Dear ", Blank(0, 0), ",\r\nbye\r\n"), "Ada\n", False),
         (("Dear ", Blank(0, 0), ",\r\nbye\r\n"), "Ada\r", False),
+        (("Dear ", Blank(0, 0), ",\r\nbye\r\n"), "Ada=\r\n", True),
+        (("Dear ", Blank(0, 0), ",\r\nbye\r\n"), "\n" + "x" * 0x10C, False),
         (("Dear ", Blank(0, 0), ",\nbye\r\n"), "Ada", False),
         (("Dear\r", Blank(0, 0), "\nbye\r\n"), "", False),
         (("Dear ", Blank(0, 0)), "Ada", False),
