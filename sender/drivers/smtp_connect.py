@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from functools import cache
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 from aiosmtplib import (
     SMTP,
@@ -56,17 +56,27 @@ async def connect(relay: Relay, context: ssl.SSLContext | None) -> SMTP:
         start_tls=relay.tls == "starttls",
         tls_context=context,
         local_hostname=relay.helo_name or await asyncio.to_thread(_own_name),
-        username=relay.username or None,
-        password=relay.password if relay.username else None,
     )
     try:
-        await smtp.connect()
-        if smtp.is_ehlo_or_helo_needed:
-            await _greet(smtp)
+        await _open(smtp, relay)
     except (SMTPException, OSError, ValueError) as error:
-        smtp.close()
         _explain(error, relay)
     return smtp
+
+
+async def _open(smtp: SMTP, relay: Relay) -> None:
+    try:
+        await smtp.connect()
+        if relay.username:
+            await smtp.login(relay.username, relay.password)
+        if smtp.is_ehlo_or_helo_needed:
+            await _greet(smtp)
+    except BaseException:
+        transport = cast("asyncio.Transport | None", smtp.transport)
+        if transport is not None:
+            transport.abort()  # a polite end of TLS would wait 30 s for Exim, which does not answer it
+        smtp.close()
+        raise
 
 
 @cache
