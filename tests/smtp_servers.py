@@ -3,7 +3,6 @@
 import asyncio
 import os
 import pwd
-import re
 import shutil
 import ssl
 import subprocess
@@ -226,21 +225,6 @@ tlsmgr unix - - n 1000? 1 tlsmgr
 """
 
 
-class RunningPostfix(Running):
-    """Knows what it accepted from its log."""
-
-    async def accepted_at_least(self, wanted: int) -> list[str]:
-        """The mail ids in the log, as soon as there are so many: logging takes a moment."""
-        async with asyncio.timeout(10):
-            while len(found := self._logged()) < wanted:  # noqa: ASYNC110 - a file is looked at
-                await asyncio.sleep(0.02)
-        return found
-
-    def _logged(self) -> list[str]:
-        log = self.folder / "log"
-        return re.findall(r"message-id=<([a-z2-7]{16})\.", log.read_text()) if log.exists() else []
-
-
 @asynccontextmanager
 async def postfix(port, settings=""):
     """A Postfix of its own, with its queue in a temporary folder, that accepts mail for anyone and throws it away."""
@@ -251,7 +235,7 @@ async def postfix(port, settings=""):
     process = await asyncio.create_subprocess_exec(*command, "start-fg", stderr=subprocess.DEVNULL)
     try:
         await _listens(port)
-        yield RunningPostfix(port, folder=folder)
+        yield Running(port)
     finally:
         await (await asyncio.create_subprocess_exec(*command, "stop", stderr=subprocess.DEVNULL)).wait()
         await process.wait()

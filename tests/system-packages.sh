@@ -1,19 +1,39 @@
 #!/bin/sh
-# Installs the Debian packages that some tests need: Postfix (a real relay and smtp-sink) and Chromium (the dashboard).
-# Elsewhere, or without root, it says which tests will be skipped. Postfix is installed without any configuration, so that
-# no mail server starts.
+# Gets the Debian packages that some tests need: Postfix (a real relay and smtp-sink) and Chromium (the dashboard) are
+# installed, Postfix without any configuration, so that no mail server starts. Exim and OpenSMTPD would drive Postfix out
+# and are only unpacked into .cache/mtas, with saslpasswd2 for Postfix's AUTH; what they link with is installed.
+# Elsewhere, or without root, it says which tests will be skipped.
 set -eu
+cd "$(dirname "$0")/.."
+folder=.cache/mtas
 missing=""
 [ -x /usr/sbin/smtp-sink ] || missing="$missing postfix"
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
-[ -n "$missing" ] || exit 0
+unpacked=""
+[ -x $folder/usr/sbin/exim4 ] || unpacked="$unpacked exim4-daemon-light"
+[ -x $folder/usr/sbin/smtpd ] || unpacked="$unpacked opensmtpd"
+[ -x $folder/usr/sbin/saslpasswd2 ] || unpacked="$unpacked sasl2-bin"
+[ -n "$missing$unpacked" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "Not installed, and not to be installed from here:$missing. Tests that need them are skipped." >&2
+    echo "Not there, and not to be had from here:$missing$unpacked. Tests that need them are skipped." >&2
     exit 0
 fi
-echo "Installing$missing for the tests ..."
+echo "Getting$missing$unpacked for the tests ..."
 export DEBIAN_FRONTEND=noninteractive
-echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
 apt-get update -qq
-# shellcheck disable=SC2086 # one word per package
-apt-get install -y -qq --no-install-recommends $missing >/dev/null
+if [ -n "$unpacked" ]; then
+    # shellcheck disable=SC2086 # one word per package
+    libraries=$(apt-cache depends $unpacked | sed -n 's/^  Depends: \(lib[^ ]*\)$/\1/p' | sort -u)
+    missing="$missing $libraries libsasl2-modules"
+fi
+if [ -n "$missing" ]; then
+    echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
+    # shellcheck disable=SC2086 # the same
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+mkdir -p $folder/packages
+for package in $unpacked; do
+    (cd $folder/packages && apt-get download -qq -o APT::Sandbox::User=root "$package")
+    dpkg -x $folder/packages/"$package"_*.deb $folder
+done
+[ ! -d $folder/usr ] || chmod -R u-s,g-s $folder/usr
