@@ -50,8 +50,8 @@ _FILLING_MARK: Final = b"J"
 """What a filling begins with; a zstd frame begins with an opening parenthesis."""
 _FILLING_HEAD_BYTES: Final = 5
 """The mark, and a CRC-32 of the rest."""
-MAX_FILLING_BYTES: Final = 1_024
-"""Above this zstd does better. Also what keeps a filling from claiming more than a mail may have."""
+MAX_FILLING_BYTES: Final = 512
+"""Above this zstd is worth its time: long values that come twice. Also what keeps a filling from claiming more than a mail may have."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_filling = msgspec.msgpack.Decoder(list[str]).decode

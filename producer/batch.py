@@ -23,7 +23,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -41,6 +41,9 @@ _log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 Ending = Literal["queued", "interrupted"]
+
+PART: Final = streams.ATOMIC_BATCH
+"""Mails published with one call."""
 
 
 class BatchRun:
@@ -90,13 +93,13 @@ class BatchRun:
         publishing: asyncio.Task[None] | None = None
         try:
             while position < len(rows) and is_wanted():
-                uncertain = self._progress.begun
-                end = uncertain if uncertain > position else min(position + CHUNK, len(rows))
-                chunk = await self._press.print(rows, position, end, self._clock())
+                uncertain = self._progress.begun > position
+                end = self._progress.begun if uncertain else min(position + CHUNK, len(rows))
+                chunk = await self._press.print(rows, position, end, self._clock(), whole=uncertain)
                 if publishing is not None:
                     await publishing
                 publishing = asyncio.create_task(self._settle(chunk))
-                position = end
+                position = chunk.end
         finally:
             if publishing is not None:
                 await publishing
@@ -127,10 +130,21 @@ class BatchRun:
                 "%s: %d of %d mails were queued already", self._patience.told_as, len(found), chunk.end - chunk.start
             )
             chunk = chunk.without(found)
-        stored = await self._bus.publish(streams.MAIL.name, chunk.mails) if chunk.mails else []
+        last_sequence = await self._store(chunk.mails)
         if chunk.failures:
             await self._bus.publish(streams.EVENTS.name, chunk.failures)
-        return max((answer.sequence for answer in stored), default=0)
+        return last_sequence
+
+    async def _store(self, mails: Sequence[Message]) -> int:
+        """Publish in parts that are under way together; all have ended, well or not, when this returns or raises."""
+        parts = [mails[start : start + PART] for start in range(0, len(mails), PART)]
+        publishing = (self._bus.publish(streams.MAIL.name, part) for part in parts)
+        last_sequence = 0
+        for stored in await asyncio.gather(*publishing, return_exceptions=True):
+            if isinstance(stored, BaseException):
+                raise stored
+            last_sequence = max(last_sequence, *(answer.sequence for answer in stored))
+        return last_sequence
 
     async def _state_queued(self) -> None:
         done = self._progress

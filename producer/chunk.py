@@ -1,4 +1,4 @@
-"""A chunk: as many recipients as one atomic publish takes, rendered and compressed."""
+"""A chunk: what lies between two checkpoints of a batch, rendered and compressed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from producer.rendering.errors import Unrenderable
 from producer.rendering.renderer import Renderer, compile_campaign
 from producer.settings import ProducerSettings
 
-CHUNK: Final = streams.ATOMIC_BATCH
-"""Rows in a chunk."""
+CHUNK: Final = 4 * streams.ATOMIC_BATCH
+"""Rows in a chunk. A checkpoint takes some round trips to the server, so it should not come too often."""
+
+FULL_BYTES: Final = 512 * 1024
+"""A chunk ends before its rows do where its mails are large: it bounds memory, and how far the high-water mark is overshot."""
 
 _RENDER_AT_ONCE: Final = 200
 """Mails rendered before the event loop gets a turn: 2 ms of work."""
@@ -70,23 +73,28 @@ class Press:
             provider: subjects.mail_due(campaign.pool, provider, campaign.id) for provider in providers.PROVIDERS
         }
 
-    async def print(self, rows: Sequence[Recipient], start: int, end: int, now: float) -> Chunk:
-        """Render rows `start` to `end`, giving way to other tasks in between."""
+    async def print(self, rows: Sequence[Recipient], start: int, end: int, now: float, *, whole: bool = False) -> Chunk:
+        """Render rows `start` to `end`, or unless `whole` until it is full, giving way to other tasks in between."""
         mails: list[Message] = []
         failures: list[Message] = []
-        raw_bytes = 0
-        for first in range(start, end, _RENDER_AT_ONCE):
-            raw_bytes += self._print(rows[first : min(first + _RENDER_AT_ONCE, end)], now, mails, failures)
+        raw_bytes = queued_bytes = 0
+        reached = start
+        while reached < end and (whole or queued_bytes < FULL_BYTES):
+            printed = rows[reached : min(reached + _RENDER_AT_ONCE, end)]
+            reached += len(printed)
+            already = len(mails)
+            raw_bytes += self._print(printed, now, mails, failures)
+            queued_bytes += sum(len(mail.payload) for mail in mails[already:])
             await asyncio.sleep(0)
         return Chunk(
             start,
-            end,
+            reached,
             tuple(mails),
             tuple(failures),
             queued=len(mails),
             failed=len(failures),
             raw_bytes=raw_bytes,
-            queued_bytes=sum(len(mail.payload) for mail in mails),
+            queued_bytes=queued_bytes,
         )
 
     def _print(self, rows: Sequence[Recipient], now: float, mails: list[Message], failures: list[Message]) -> int:

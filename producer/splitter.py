@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import NamedTuple
 
 from events import ids, streams
+from producer.recipients.addresses import identity
 from producer.recipients.blob import BatchWriter
 from producer.recipients.recipient import Recipient
 from producer.recipients.rows import Rejected
@@ -63,12 +64,12 @@ def _unique(
     counts: Counts,
     on_rejected: Callable[[Rejected], None],
 ) -> Iterator[tuple[bytes, Recipient]]:
-    is_new, digest = Seen().add, ids.mail_digest
+    is_new, digest = Seen().add, ids.mail_digests(campaign)
     for row in rows:
         if isinstance(row, Rejected):
             counts.rejected += 1
             on_rejected(row)
-        elif is_new(mail := digest(campaign, row.identity)):
+        elif is_new(mail := digest(identity(row.address))):
             counts.planned += 1
             yield mail, row
         else:

@@ -31,9 +31,10 @@ from events.memory_bus import MemoryBus
 from events.schemas import BatchJob
 from producer import worker
 from producer.campaign import compiled
+from producer.chunk import Presses
 from producer.rendering.renderer import compile_campaign
 
-ROWS = 1_003
+ROWS = 4_003
 """Three chunks, the last one small."""
 
 
@@ -163,7 +164,7 @@ async def test_stopping_leaves_a_clean_checkpoint_from_which_others_go_on(memory
     stop.set()
     await running
     queued = (await memory_bus.stream_state("MAIL")).messages
-    assert queued in {500, 1_000}
+    assert queued in {2_000, 4_000}
     others = await memory_bus.consumer("BATCHES", "producer")
     assert len(await others.fetch(1, 0)) == 1
     sent = await send_everything(memory_bus)
@@ -171,6 +172,16 @@ async def test_stopping_leaves_a_clean_checkpoint_from_which_others_go_on(memory
     await produce_all(memory_bus, clock)
     sent += await send_everything(memory_bus)
     assert sorted(sent) == sorted(row.address for row in recipients(ROWS))
+
+
+async def test_a_chunk_of_large_mails_ends_early_but_an_uncertain_one_is_whole(memory_bus, monkeypatch):
+    await plan(memory_bus, recipients(0))
+    rows = recipients(1_000)
+    press = await Presses(memory_bus, SETTINGS).get("autumn")
+    monkeypatch.setattr("producer.chunk.FULL_BYTES", 10_000)
+    early, whole = await press.print(rows, 100, 1_000, 0.0), await press.print(rows, 100, 1_000, 0.0, whole=True)
+    assert (early.start, early.end, len(early.mails)) == (100, 300, 200)
+    assert (whole.start, whole.end, whole.mails[:200]) == (100, 1_000, early.mails)
 
 
 async def test_a_batch_that_lies_in_the_stream_twice_is_queued_once(memory_bus, clock):
@@ -199,6 +210,7 @@ class LosesAnAnswer:
     def __init__(self, bus: MemoryBus, clock: FakeClock) -> None:
         self._bus = bus
         self._clock = clock
+        self._is_lost = False
         self.sent: list[str] = []
 
     def __getattr__(self, name: str):
@@ -206,7 +218,8 @@ class LosesAnAnswer:
 
     async def publish(self, stream: str, messages: list[Message]):
         stored = await self._bus.publish(stream, messages)
-        if stream == "MAIL" and not self.sent:
+        if stream == "MAIL" and not self._is_lost:
+            self._is_lost = True
             self.sent = await send_everything(self._bus)
             self._clock.advance(3_600)
             raise BusUnavailable("the answer was lost")
@@ -286,6 +299,7 @@ async def deaths(lives: list[tuple[int, float]], *, sending: bool) -> bool:
 @pytest.fixture
 def short_chunks(monkeypatch):
     monkeypatch.setattr("producer.batch.CHUNK", 4)
+    monkeypatch.setattr("producer.batch.PART", 3)
 
 
 REMEMBERED, FORGOTTEN = 61.0, 3_600.0
