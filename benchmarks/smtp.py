@@ -1,4 +1,5 @@
-"""What a mail of 10 KB costs on both sides of SMTP: CPU per mail of the driver and of what it talks to.
+"""What a mail of 10 KB costs on both sides of SMTP: CPU per mail of the driver and of what it talks to, and how much of it is
+spent in the kernel.
 
     python benchmarks/smtp.py [MAILS]
 
@@ -53,13 +54,24 @@ uvloop.run(main())
 """
 
 
+class Cpu(NamedTuple):
+    """Seconds of it."""
+
+    user: float
+    system: float
+
+    def per_mail(self, since: "Cpu", mails: int, making: float = 0) -> str:
+        user, system = ((now - then) / mails * 1e6 for now, then in zip(self, since, strict=True))
+        return f"{user - making + system:10.1f} ({system:4.1f})"
+
+
 class Server(NamedTuple):
     pid: int
     port: int
 
-    def cpu_seconds(self) -> float:
+    def cpu(self) -> Cpu:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+        return Cpu(int(fields[11]) / TICKS_PER_SECOND, int(fields[12]) / TICKS_PER_SECOND)
 
 
 @contextlib.contextmanager
@@ -84,7 +96,7 @@ def simulator(*arguments: str) -> contextlib.AbstractContextManager[Server]:
 def mail(number: int) -> Outbound:
     mail_id = ids.mail_id("bench", str(number))
     message = b"Message-ID: <%s.bench@example.org>\r\n%s" % (mail_id.encode(), BODY)
-    return Outbound(mail_id, f"reader{number}@gmail.com", "bounces@example.org", message)
+    return Outbound(mail_id, f"reader{number}@gmail.com", "bounces@example.org", message, in_lines=True)
 
 
 async def through_pool(mails: int, relay: Relay) -> None:
@@ -161,15 +173,16 @@ async def making_mails(mails: int) -> None:
 async def measure(name: str, mails: int, server: Server, send: Callable[[int], Awaitable[None]], making: float) -> None:
     """Prints a line; what it takes the benchmark itself to make a mail is not counted."""
     await send(min(1_000, mails // 10))
-    wall, client, busy = time.perf_counter(), client_seconds(), server.cpu_seconds()
+    wall, client, busy = time.perf_counter(), client_cpu(), server.cpu()
     await send(mails)
-    wall, client, busy = time.perf_counter() - wall, client_seconds() - client, server.cpu_seconds() - busy
-    print(f"{name:38}{client / mails * 1e6 - making:10.1f}{busy / mails * 1e6:11.1f}{mails / wall:12,.0f}", flush=True)
+    rate = mails / (time.perf_counter() - wall)
+    costs = client_cpu().per_mail(client, mails, making) + server.cpu().per_mail(busy, mails)
+    print(f"{name:34}{costs}{rate:12,.0f}", flush=True)
 
 
-def client_seconds() -> float:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
+def client_cpu() -> Cpu:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return Cpu(sum(one.ru_utime for one in used), sum(one.ru_stime for one in used))
 
 
 async def calibrate(mails: int) -> float:
@@ -181,7 +194,9 @@ async def calibrate(mails: int) -> float:
 
 async def main(mails: int) -> None:
     making = await calibrate(10_000)
-    print(f"{mails:,} mails of {len(mail(1).message):,} bytes{'client µs':>19}{'server µs':>11}{'mails/s':>12}")
+    print(
+        f"{mails:,} mails of {len(mail(1).message):,} bytes{'client µs (sys)':>21}{'server µs (sys)':>17}{'mails/s':>12}"
+    )
     with running(sys.executable, "-c", FLOOR_SERVER, str(len(BODY) + 90)) as server:
         await measure("floor", mails, server, lambda n: floor(n, server.port), 0)
     with simulator() as server:
