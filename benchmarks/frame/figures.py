@@ -14,6 +14,8 @@ import msgspec
 
 LEAST_NOISE: Final = 0.03
 """Two runs of the same thing differ by so much anyway: less is never called a change."""
+NOISE_OF_ONE: Final = 0.05
+"""Assumed where there was one run, which says nothing of its noise."""
 
 Kind: TypeAlias = Literal["rate", "cost", "plain", "plain cost"]
 """`rate`: per second, more is better, grows with the machine. `cost`: CPU time, less is better, shrinks with it. `plain`: more
@@ -37,7 +39,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def noise(self) -> float:
-        """Half of the range of all runs, as a share of the median; 0 where there was one run."""
+        """Half of the range of all runs, as a share of the median."""
+        if len(self.relative) == 1:
+            return NOISE_OF_ONE
         middle = median(self.relative)
         return (max(self.relative) - min(self.relative)) / 2 / abs(middle) if middle else 0.0
 

@@ -68,6 +68,7 @@ def _summarised(runs: list[Run], by_stage: dict[str, Any], before: stored.Stored
         "balanced": suite.balanced(runs),
         "figures": msgspec.to_builtins(figures),
         "changes": msgspec.to_builtins(changes),
+        "cores_of_others": suite.cores_of_others(runs),
         "same_machine": before is None or before.machine == machine.describe(),
         "budget": by_stage,
         "runs": msgspec.to_builtins(runs),

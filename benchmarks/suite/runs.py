@@ -53,6 +53,11 @@ def balanced(runs: Sequence[Run]) -> bool:
     return all(result["balanced"] for run in runs for result in (run.pipelined, run.plain))
 
 
+def cores_of_others(runs: Sequence[Run]) -> float:
+    """How many cores were busy with something else, in the run in which it was most."""
+    return max(float(result["cores_of_others"]) for run in runs for result in (run.pipelined, run.plain))
+
+
 def calibration(runs: Sequence[Run]) -> dict[str, float]:
     """The median of each rate."""
     names = dict.fromkeys(name for run in runs for name in run.calibration)

@@ -10,6 +10,8 @@ from rich.table import Table
 
 from benchmarks.frame.figures import Change, Figure, worse
 
+QUIET_CORES: Final = 0.25
+"""With more than that busy with something else, a campaign was measured to cost 10 to 40 % more CPU per mail."""
 _COLOURS: Final = {"better": "green", "worse": "bold red", "same": "dim", "new": "dim", "gone": "dim"}
 
 
@@ -23,6 +25,11 @@ def show(result: dict[str, Any], console: Console) -> None:
         console.print("there is no stored result to compare with; `make bench ARGS=--save` stores this one")
     elif not result["same_machine"]:
         console.print("the stored result is another machine's: only changes relative to the calibration say something")
+    if result["cores_of_others"] > QUIET_CORES:
+        console.print(
+            f"[bold]up to {result['cores_of_others']:.1f} cores were busy with something else[/]: that alone makes rates and CPU"
+            " per mail worse; measure again when nothing else runs"
+        )
     for change in worse(changes):
         console.print(
             f"[bold red]worse beyond noise[/]: {change.name}, {change.change:+.1%} relative to the calibration"

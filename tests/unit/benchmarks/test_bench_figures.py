@@ -44,6 +44,11 @@ def test_a_little_is_noise_even_where_runs_agree():
     assert only(rates(100, 100, 100), rates(98, 98, 98)).verdict == "same"
 
 
+def test_one_run_alone_says_nothing_of_its_noise():
+    assert only(rates(100), rates(91)).verdict == "same"
+    assert only(rates(100), rates(89)).verdict == "worse"
+
+
 def test_one_slow_run_among_three_does_not_decide():
     assert only(rates(100, 101, 99), rates(100, 101, 50)).verdict == "same"
 

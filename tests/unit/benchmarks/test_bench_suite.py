@@ -10,21 +10,22 @@ from benchmarks.suite import runs, stored
 from benchmarks.suite.runs import Run
 
 
-def campaign(rate, cpu, balanced=True):
+def campaign(rate, cpu, balanced=True, others=0.1):
     used = {"user": cpu, "system": 0, "total": cpu}
     return {
         "mails_per_second": rate,
         "balanced": balanced,
+        "cores_of_others": others,
         "cpu_us_per_mail": {"sender-1": used, "total": used},
         "peak_memory_mb": {"sender-1": 70},
     }
 
 
-def run(rate=8_000, plain=2_000, cpu=200, loops=5e6, balanced=True, **calibration):
+def run(rate=8_000, plain=2_000, cpu=200, loops=5e6, balanced=True, others=0.1, **calibration):
     return Run(
         calibration={"python_loops_per_second": loops, **calibration},
         pipelined=campaign(rate, cpu),
-        plain=campaign(plain, cpu * 3, balanced),
+        plain=campaign(plain, cpu * 3, balanced, others),
     )
 
 
@@ -49,6 +50,10 @@ def test_what_postfix_would_measure_is_missing_where_one_run_lacks_it():
 def test_one_campaign_out_of_balance_spoils_all():
     assert runs.balanced([run(), run()])
     assert not runs.balanced([run(), run(balanced=False)])
+
+
+def test_what_else_the_machine_did_is_told_of_the_worst_campaign():
+    assert runs.cores_of_others([run(), run(others=1.2), run()]) == 1.2
 
 
 def test_the_calibration_is_the_median_of_all_runs():
