@@ -11,7 +11,7 @@ from rich.table import Table
 from benchmarks.frame.figures import Change, Figure, worse
 
 QUIET_CORES: Final = 0.25
-"""With more than that busy with something else, a campaign was measured to cost 10 to 40 % more CPU per mail."""
+"""With more than that busy with something else, a campaign was measured to cost 15 to 45 % more CPU per mail."""
 _COLOURS: Final = {"better": "green", "worse": "bold red", "same": "dim", "new": "dim", "gone": "dim"}
 
 
