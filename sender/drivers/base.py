@@ -6,6 +6,20 @@ made: a claimed mail whose worker dies is in doubt, and doubt must stay rare (do
     async with pool.lease() as driver:          # connected, or ConnectionFailed: nothing was claimed
         mails = claim(up to driver.room mails)
         outcomes = await driver.deliver(mails)  # one outcome per mail, in the same order
+
+The batch is the seam, so that each kind of session may use it in its own way. SMTP pipelines the mails and answers for each.
+An API over HTTP sends them in requests, one each or several, which are the unit of doubt there:
+
+- No connection, or it broke before the last byte of a request was handed to the kernel: `NotTried` for its mails.
+- A request was sent whole and no response came, or only a part of one: `Unknown` for all of its mails. So are 5xx and
+  gateway errors (502, 504), unless the API's documentation says that nothing was taken then.
+- 2xx: what the body says of each mail; `Accepted`, `Refused`, and `Unknown` for a mail of which it says nothing.
+- 429: `Refused` as `throttled`, with Retry-After. 401 and 403: `Refused` as `block`. Other 4xx that blame the whole request,
+  which some do for one bad address: `Refused`, or ask again singly before answering; they say that nothing was taken.
+- `Reply.code` is the HTTP status, `Reply.text` the API's own words: classification reads them as it reads a server's.
+
+A lease is then one request at a time on a kept connection, and `room` at most what one request may carry. `message` is what
+APIs that take MIME are given; return path and recipient go beside it as the envelope.
 """
 
 from __future__ import annotations
