@@ -31,6 +31,8 @@ class Keeper:
         return "250 2.1.5 Ok"
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802 - the same
+        if b"\r\nSubject: refused\r\n" in envelope.content:
+            return "550 5.7.1 Content refused"
         self.number += 1
         (self.folder / f"{self.number}").write_bytes(envelope.content)
         return "250 2.0.0 Taken"

@@ -26,7 +26,7 @@ class Mta:
     """A server that listens at several doors: ports that differ in what they offer and ask for.
 
     Recipients with `+unknown` are refused, those with `+busy` are to be tried again, senders with `+refused` are turned
-    away. What is accepted ends in one folder.
+    away, messages with the subject `refused` are not taken. What is accepted ends in one folder.
     """
 
     name = ""
@@ -38,6 +38,8 @@ class Mta:
     unknown = (550, "5.1.1")
     busy = (450, "4.2.1")
     refused = (550, "5.7.1")
+    content = (550, "5.7.1")
+    """None: it does not look at what it is given."""
     taken = b""
     """What its final replies have in common, and no other reply has."""
     smtputf8 = True

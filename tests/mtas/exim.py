@@ -31,6 +31,7 @@ smtp_accept_max = 100
 smtp_accept_max_per_connection = ${{if eq{{$received_port}}{{{limited}}}{{7}}{{1000}}}}
 acl_smtp_mail = sender
 acl_smtp_rcpt = recipient
+acl_smtp_data = content
 
 begin acl
 sender:
@@ -45,6 +46,11 @@ recipient:
   deny condition = ${{if or{{ {{eq{{$received_port}}{{{starttls}}}}} {{eq{{$received_port}}{{{implicit}}}}} }}}}
        !authenticated = *
        message = 530 5.7.0 Authentication required
+  accept
+
+content:
+  deny condition = ${{if eq{{$h_subject:}}{{refused}}}}
+       message = 550 5.7.1 Content refused
   accept
 
 begin routers

@@ -24,6 +24,7 @@ class OpenSmtpd(DiesWhole):
     taken = b"Message accepted"
     doors = ("clear",)
     smtputf8 = False
+    content = None
 
     def prepare(self):
         self.binary = jail.require("usr/sbin/smtpd")

@@ -31,6 +31,7 @@ virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
 message_size_limit = {largest}
 in_flow_delay = 0
+header_checks = regexp:{folder}/conf/headers
 smtpd_error_sleep_time = 0
 smtpd_forbid_unauth_pipelining = yes
 smtpd_forbid_bare_newline = yes
@@ -51,6 +52,7 @@ OPTIONS = {
     "without pipelining": "-o smtpd_discard_ehlo_keywords=pipelining",
     "starttls": f"-o smtpd_tls_security_level=encrypt -o smtpd_tls_auth_only=yes {SECURE}",
     "implicit": f"-o smtpd_tls_wrappermode=yes {SECURE}",
+    "without size": "-o smtpd_discard_ehlo_keywords=size",
     "limited": "-o smtpd_hard_error_limit=5",
 }
 DEATHS = 12
@@ -97,6 +99,7 @@ class Postfix(Mta):
         self._write("conf/main.cf", MAIN.format(**values))
         self._write("conf/master.cf", "".join(services) + SERVICES)
         self._write("conf/recipients", "/\\+unknown@/ 550 5.1.1 User unknown\n/\\+busy@/ 450 4.2.1 Mailbox busy\n")
+        self._write("conf/headers", "/^Subject: refused/ REJECT\n")
         self._write("conf/senders", "/\\+refused@/ REJECT\n")
         self._write("conf/sasl/smtpd.conf", SASL.format(folder=self.folder))
         self._add_user()
