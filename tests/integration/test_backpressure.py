@@ -40,7 +40,7 @@ from sender.settings import Relay, SenderSettings
 
 INGESTER = Path(__file__).with_name("ingester_child.py")
 LIMIT = 12_000_000
-ROWS = 12_000
+ROWS = 16_000
 DUE = subjects.mail_due("main", "gmail", "autumn")
 DICTIONARY = b"Hello"
 MAILS = 300
@@ -98,7 +98,7 @@ async def test_producers_leave_the_rest_of_a_store_to_senders_and_go_on_when_mai
     chance = random.Random(5)
     rows = recipients(ROWS, **{f"r{number}": chance.randbytes(250).hex() for number in range(ROWS)})
     async with small_store(tmp_path, LIMIT) as bus:
-        for number in range(1, 7):
+        for number in range(1, ROWS // 2_000 + 1):
             await plan(bus, rows[(number - 1) * 2_000 : number * 2_000], number)
         async with producing(bus):
             await until(lambda: "nothing more is queued" in caplog.text)
