@@ -13,6 +13,7 @@ from events.compression import MAX_CONTENT_BYTES, Dictionary
 from events.forms import Filler, Filling
 from events.tokens import Signer
 from producer.campaign.compiled import CompiledCampaign
+from producer.recipients.addresses import identity
 from producer.recipients.recipient import Recipient
 from producer.rendering.blanks import Blanks
 from producer.rendering.errors import Unrenderable
@@ -41,8 +42,8 @@ class Renderer:
     """Renders the mails of one campaign; holds no state between them."""
 
     def __init__(self, campaign: CompiledCampaign, signer: Signer) -> None:
-        self._fields = campaign.fields
-        self._constants = {"campaign_id": campaign.id, "campaign_name": campaign.name}
+        self._names = (*campaign.fields, "email", "mail_id", MAC, "unsubscribe_url", "campaign_id", "campaign_name")
+        self._constants = (campaign.id, campaign.name)
         self._signed = f"{campaign.id}."
         self._link = f"{campaign.public_url}/u/{campaign.id}."
         self._digest = ids.mail_digests(campaign.id)
@@ -54,15 +55,10 @@ class Renderer:
 
     def row(self, recipient: Recipient) -> Row:
         """What the templates see: the recipient's values and `compiled.SUPPLIED`, which cannot be overridden."""
-        mail_id = ids.spell(self._digest(recipient.identity))
+        mail_id = ids.spell(self._digest(identity(recipient.address)))
         mac = self._mac(self._signed + mail_id)
-        row = Row(zip(self._fields, recipient.values, strict=True))
-        row.update(self._constants)
-        row["email"] = recipient.address
-        row["mail_id"] = mail_id
-        row["unsubscribe_url"] = f"{self._link}{mail_id}.{mac}"
-        row[MAC] = mac
-        return row
+        own = (recipient.address, mail_id, mac, f"{self._link}{mail_id}.{mac}", *self._constants)
+        return Row(zip(self._names, recipient.values + own, strict=True))  # of two with a name the later stays
 
     def fill(self, recipient: Recipient) -> Filled:
         """The mail as what fills in `form`. Raises `Unrenderable`, whatever it is in the template or the values."""

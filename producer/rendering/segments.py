@@ -152,6 +152,9 @@ def _expression(environment: Environment, node: nodes.Node) -> Expression:  # no
             return lambda row: one(row) or other(row)
         case nodes.Compare(expr=left, ops=[nodes.Operand(op=op, expr=right)]) if op in _COMPARISONS:
             compare = _COMPARISONS[op]
+            if isinstance(right, nodes.Const):
+                of, constant = _expression(environment, left), right.value
+                return lambda row: compare(of(row), constant)
             one, other = _expression(environment, left), _expression(environment, right)
             return lambda row: compare(one(row), other(row))
         case nodes.Test(name="defined", node=nodes.Name(name=name)) if name not in _RESERVED:
