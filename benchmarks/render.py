@@ -129,10 +129,14 @@ async def with_bus(count: int) -> None:
             while (await bus.stream_state(streams.BATCHES.name)).messages:
                 await asyncio.wait({running}, timeout=0.02)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            stored = await bus.stream_state(streams.MAIL.name)
             stop.set()
             await running
             await bus.close()
-    print(f"\nwith the bus: {cpu / count * 1e6:.1f} µs CPU a mail, {count / wall:,.0f} mails/s")
+    size = stored.bytes / stored.messages
+    print(
+        f"\nwith the bus: {cpu / count * 1e6:.1f} µs CPU a mail, {count / wall:,.0f} mails/s, {size:,.0f} bytes stored a mail"
+    )
 
 
 async def _plan(bus: NatsBus, count: int) -> None:

@@ -123,7 +123,13 @@ def _recipient(row: Row, projection: Projection) -> Recipient:
 
 
 def _filled(values: tuple[Any, ...], projection: Projection) -> tuple[Any, ...]:
-    return tuple(map(_or_default, values, projection.defaults, projection.columns))
+    asked = zip(values, projection.defaults, projection.columns, strict=True)
+    return tuple(
+        [
+            value if value.__class__ is str and value else _or_default(value, default, column)
+            for value, default, column in asked
+        ]
+    )
 
 
 def _or_default(value: object, default: object, column: str) -> object:

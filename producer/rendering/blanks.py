@@ -16,9 +16,17 @@ from producer.rendering.segments import Choice, Expression, Row, Value, Writer
 
 SHORT: Final = 24
 """Characters that most names, places and numbers do not exceed."""
+ROOM: Final = {"email": 40}
+"""Of values that are longer than that as a rule."""
 
 plain = re.compile(r"(?:[ !#-%(-;?-~]*[!#-%(-;?-~])?").fullmatch
-"""No `=`, no space at the end, no `&`, `<`, `>` and quotes: what is this and `SHORT`, every writer leaves as it is."""
+"""No `=`, no space at the end, no `&`, `<`, `>` and quotes: nothing to escape or to encode. Where it is short enough for the room
+that `quoted_printable` leaves for it, it stands as it is in all places."""
+
+
+def room(key: object) -> int:
+    """How long a value may be to stand within a line of a body."""
+    return ROOM.get(key, SHORT) if isinstance(key, str) else SHORT
 
 
 class Written(NamedTuple):
@@ -51,19 +59,19 @@ class Blanks:
         self._tests: dict[object, int] = {}
         parts, self._decisions = self._collect(pieces)
         self._undecided = [NO_DECISION] * len(self._tests)
-        self._fields = list(self._values.values())
-        self._wanted: dict[str, list[tuple[int, Expression, list[Writer]]]] = {}
+        self._fields = [(*value, room(key)) for key, value in self._values.items()]
+        self._wanted: dict[str, list[tuple[int, Expression, list[Writer], int]]] = {}
         self.form = Form(parts, len(self._tests))
 
     def fill(self, row: Row) -> Filling:
         """It raises what the expressions raise, `jinja2.UndefinedError` among it."""
         decided = self._decide(row) if self._decisions else ""
         filling, odd = [""], ""
-        for number, of, writers in self._wanted.get(decided) or self._find(decided):
+        for number, of, writers, longest in self._wanted.get(decided) or self._find(decided):
             value = of(row)
             if (
                 value.__class__ is str
-                and len(value) <= SHORT
+                and len(value) <= longest
                 and ((value.isalnum() and value.isascii()) or plain(value))
             ):
                 filling.append(value)
@@ -82,13 +90,13 @@ class Blanks:
         _decide(self._decisions, row, decided)
         return "".join(decided)
 
-    def _find(self, decided: str) -> list[tuple[int, Expression, list[Writer]]]:
+    def _find(self, decided: str) -> list[tuple[int, Expression, list[Writer], int]]:
         if len(self._wanted) >= SHAPES_KEPT:
             self._wanted.clear()
-        found = self._wanted[decided] = [
-            (field, self._fields[field][0], [self._fields[field][1][way] for way in ways])
-            for field, ways in forms.wanted(self.form, decided).items()
-        ]
+        found = self._wanted[decided] = []
+        for number, ways in forms.wanted(self.form, decided).items():
+            value, writers, longest = self._fields[number]
+            found.append((number, value, [writers[way] for way in ways], longest))
         return found
 
     def _collect(self, pieces: Sequence[Piece]) -> tuple[tuple[forms.Part, ...], _Decisions]:

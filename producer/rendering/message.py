@@ -48,7 +48,7 @@ def _header_pieces(campaign: CompiledCampaign) -> Iterator[Piece]:
         if campaign.reply_to:
             yield headers.mailboxes("Reply-To", campaign.reply_to)
         yield from ("To: ", field("email", _address), "\r\n")
-        yield from _text_header("Subject", campaign.subject)
+        yield from _text_header("Subject", campaign.subject, campaign)
         yield f"Date: {date}\r\n"
         yield from _message_id(campaign)
         yield from _list_unsubscribe(campaign)
@@ -56,7 +56,7 @@ def _header_pieces(campaign: CompiledCampaign) -> Iterator[Piece]:
             yield headers.unstructured("Feedback-ID", ":".join(campaign.feedback_id))
         for name, source in campaign.headers:
             _require_free_name(name)
-            yield from _text_header(name, source)
+            yield from _text_header(name, source, campaign)
     except Unrenderable as error:
         raise BadTemplate(str(error)) from error
     yield "MIME-Version: 1.0\r\n"
@@ -101,11 +101,12 @@ def _require_free_name(name: str) -> None:
         raise BadTemplate(f"The header {name} is written by Jetpost itself; remove it from the further headers")
 
 
-def _text_header(name: str, source: str) -> list[Piece]:
+def _text_header(name: str, source: str, campaign: CompiledCampaign) -> list[Piece]:
     simple = _parse("text", source, name)
     if simple is None:
         render = environment("text").from_string(source).render
         return [Written(render, lambda row: headers.unstructured(name, render(row)), str)]
+    simple = segments.substituted(simple, _known("text", campaign))
     if all(isinstance(segment, str) for segment in simple):
         return [headers.unstructured(name, "".join(str(segment) for segment in simple))]
     return [_folded_or_not(name, [f"{name}: ", *pieces(simple, str), "\r\n"])]

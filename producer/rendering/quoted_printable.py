@@ -14,11 +14,11 @@ from typing import Final
 
 from markupsafe import escape
 
-from producer.rendering.blanks import SHORT, plain
+from producer.rendering.blanks import SHORT, plain, room
 from producer.rendering.segments import Choice, Segments, Value
 
 RESERVED: Final = SHORT
-"""Characters that a line keeps free for a value."""
+"""Characters that a line keeps free for a value; for some more (`blanks.ROOM`)."""
 
 _MAX_COLUMN: Final = 75
 """A line may have one character more: the `=` of a soft break."""
@@ -139,12 +139,12 @@ def _lay_out(segments: Segments, column: int) -> tuple[Segments, int]:
                 encoded = encode(segment, column, continues=_continues(segments, index))
                 column = _column_after(encoded, column)
                 laid_out.append(encoded)
-            case Value():
-                if column + RESERVED > _MAX_COLUMN:
+            case Value(_, key):
+                if column + room(key) > _MAX_COLUMN:
                     laid_out.append(_SOFT_BREAK)
                     column = 0
                 laid_out.append(segment)
-                column += RESERVED
+                column += room(key)
             case Choice(test, then, otherwise, key):
                 one, column_of_one = _lay_out(then, column)
                 other, column_of_other = _lay_out(otherwise, column)

@@ -77,6 +77,8 @@ addresses = st.sampled_from(
         "zoë@example.com",
         "用户@例子.广告",
         "a" * 60 + "@example.com",
+        "someone.with.a.longer.name@mail.example.com",
+        "somebody.with.a.name@mail.example.com",
     ]
 )
 
@@ -177,9 +179,17 @@ def test_what_fills_in_the_form_is_the_rendered_mail(address: str, name: str, ci
 
 def test_an_ordinary_mail_is_a_few_words_in_the_queue() -> None:
     renderer = compile_campaign(CAMPAIGN, SETTINGS)
-    _, filling, _ = renderer.fill(recipient("ada@gmail.com", "Ada", "New York"))
-    assert filling[1:4] == ["ada@gmail.com", "Ada", "New York"]
-    assert len(Compressor(encode_dictionary(renderer.dictionary(recipient()))).pack(filling)) < 100
+    address = "ada.augusta.lovelace@mail.example.com"
+    _, filling, _ = renderer.fill(recipient(address, "Ada", "New York"))
+    assert filling[1:4] == [address, "Ada", "New York"]
+    assert len(Compressor(encode_dictionary(renderer.dictionary(recipient()))).pack(filling)) < 120
+
+
+def test_a_header_of_nothing_but_the_campaign_is_constant() -> None:
+    source = msgspec.structs.replace(CAMPAIGN, headers=(("X-Campaign", "{{ campaign_id }}"),))
+    renderer = compile_campaign(source, SETTINGS)
+    assert parse(renderer.render(recipient()).message)["X-Campaign"] == CAMPAIGN.id
+    assert CAMPAIGN.id not in renderer.fill(recipient())[1]
 
 
 def test_rendering_twice_gives_the_same_bytes() -> None:
