@@ -108,7 +108,10 @@ class Consumer(Protocol):
         ...
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Done with these. Returns when the server has taken note."""
+        """Done with these; where the consumer is `cumulative`, with everything before the last of them, too.
+
+        Returns when the server has taken note.
+        """
         ...
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:

@@ -120,8 +120,8 @@ class NatsBus:
             await self._api(f"CONSUMER.DELETE.{stream}.{name}")
 
     async def consumer(self, stream: str, name: str) -> NatsConsumer:
-        await self._api(f"CONSUMER.INFO.{stream}.{name}")
-        consumer = NatsConsumer(self._client, stream, name)
+        config = (await self._api(f"CONSUMER.INFO.{stream}.{name}"))["config"]
+        consumer = NatsConsumer(self._client, stream, name, cumulative=config["ack_policy"] == "all")
         await consumer.start()
         self._consumers.add(consumer)
         return consumer
@@ -271,7 +271,7 @@ def _consumer_config(spec: streams.ConsumerSpec, timing: streams.Timing) -> dict
     return {
         "durable_name": spec.name,
         "filter_subject": spec.filter_subject,
-        "ack_policy": "explicit",
+        "ack_policy": "all" if spec.cumulative else "explicit",
         "deliver_policy": "all",
         "ack_wait": _nanoseconds(ack_wait),
         "max_deliver": spec.max_deliveries,

@@ -70,7 +70,8 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A durable pull consumer with explicit acknowledgement. Never with BackOff: it overrides the ack-wait."""
+    """A durable pull consumer whose messages are acknowledged one by one, unless it is `cumulative`. Never with BackOff: it
+    overrides the ack-wait."""
 
     stream: str
     name: str
@@ -79,6 +80,8 @@ class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """None: that of the bus (`Timing`)."""
     max_deliveries: int = -1
     max_ack_pending: int = 5_000
+    cumulative: bool = False
+    """An acknowledgement covers everything before it, too: for a worker that goes through the stream in order."""
 
 
 _DAY: Final = 86_400.0
@@ -152,6 +155,7 @@ INGESTER: Final = ConsumerSpec(
     name="ingester",
     filter_subject=subjects.EVENTS,
     max_ack_pending=500_000,
+    cumulative=True,  # ranges follow each other without gap: what lies before an inserted one is inserted, whoever was given it
 )
 POISON: Final = ConsumerSpec(
     stream="ADVISORIES",

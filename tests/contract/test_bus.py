@@ -268,6 +268,37 @@ class TestConsuming:
         assert [d.subject for d in deliveries] == ["events.accepted.spring", "events.bounced.spring"]
 
 
+class TestCumulativeConsumers:
+    @pytest.fixture
+    async def consumer(self, bus):
+        spec = streams.ConsumerSpec(
+            stream="EVENTS", name="one", filter_subject=">", ack_wait_seconds=SHORT_ACK_WAIT_SECONDS, cumulative=True
+        )
+        await bus.create_consumer(spec)
+        await bus.publish("EVENTS", [Message("events.accepted.spring", b"", f"m{n}") for n in range(5)])
+        return await bus.consumer("EVENTS", "one")
+
+    async def test_an_acknowledgement_covers_everything_before_it(self, bus, consumer):
+        deliveries = await fetch_all(consumer, 5)
+        await consumer.ack(deliveries[2:3])
+        assert (await bus.consumer_state("EVENTS", "one")).in_flight == 2
+        again = await fetch_all(consumer, 2)
+        assert [(d.sequence, d.deliveries) for d in again] == [(4, 2), (5, 2)]
+        assert (await bus.stream_state("EVENTS")).messages == 5
+
+    async def test_of_many_the_last_in_the_stream_counts(self, bus, consumer):
+        deliveries = await fetch_all(consumer, 5)
+        await consumer.ack([deliveries[4], deliveries[0]])
+        assert (await bus.consumer_state("EVENTS", "one")).in_flight == 0
+
+    async def test_what_was_covered_before_is_harmless_to_acknowledge_again(self, bus, consumer):
+        deliveries = await fetch_all(consumer, 5)
+        await consumer.ack(deliveries[3:4])
+        await consumer.ack(deliveries[:2])
+        await consumer.ack([])
+        assert (await bus.consumer_state("EVENTS", "one")).in_flight == 1
+
+
 class TestConsumers:
     async def test_the_state_of_a_consumer_counts_what_waits_and_what_is_in_flight(self, bus):
         lane = await open_lane(bus, ack_wait_seconds=60)

@@ -12,7 +12,7 @@ import pytest
 from events.bus import Message
 from events.errors import EmbeddedServerFailed
 from events.nats_bus import BusSettings, NatsBus
-from events.nats_server import NatsServer, find_binary
+from events.nats_server import NatsServer, find_binary, processors
 
 
 def is_alive(pid):
@@ -118,6 +118,18 @@ async def test_settings_reach_the_server(tmp_path):
         config = json.loads((tmp_path / "nats-server.conf").read_text())
     assert config["jetstream"]["sync_interval"] == "always"
     assert config["jetstream"]["max_file_store"] == 123_456_789
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 1), (4, 1), (5, 2), (64, 4)])
+def test_the_server_gets_a_quarter_of_the_cores_and_four_at_most(cores, expected):
+    assert processors(cores) == expected
+
+
+async def test_the_environment_overrides_how_many_cores_the_server_gets(tmp_path, monkeypatch):
+    monkeypatch.setenv("GOMAXPROCS", "3")
+    async with NatsServer(tmp_path) as server:
+        given = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
+    assert b"GOMAXPROCS=3" in given
 
 
 async def test_stopping_twice_is_harmless(tmp_path):
