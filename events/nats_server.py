@@ -36,7 +36,7 @@ SHARE_OF_DISK: Final = 0.75
 
 CORES_PER_PROCESSOR: Final = 4
 """The embedded server shares its machine with all that it serves, of whose work it does a quarter. So Go gets a quarter of the
-cores (`GOMAXPROCS`): with more than it needs, its threads mostly wake and look for work. On two cores, one costs 15 % less CPU."""
+cores (`GOMAXPROCS`): with more than it needs, its threads mostly wake and look for work. On two cores, one costs 20 % less."""
 
 MOST_PROCESSORS: Final = 4
 """Enough for more mails than one machine sends; each is worth 20,000 a second."""

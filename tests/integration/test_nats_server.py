@@ -19,6 +19,10 @@ def is_alive(pid):
     return Path(f"/proc/{pid}/stat").exists()
 
 
+def environment(pid):
+    return Path(f"/proc/{pid}/environ").read_text().split("\0")
+
+
 async def test_a_server_is_ready_on_loopback_when_it_started(tmp_path):
     async with NatsServer(tmp_path / "a folder") as server:
         assert server.url.startswith("nats://127.0.0.1:")
@@ -128,8 +132,7 @@ def test_the_server_gets_a_quarter_of_the_cores_and_four_at_most(cores, expected
 async def test_the_environment_overrides_how_many_cores_the_server_gets(tmp_path, monkeypatch):
     monkeypatch.setenv("GOMAXPROCS", "3")
     async with NatsServer(tmp_path) as server:
-        given = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
-    assert b"GOMAXPROCS=3" in given
+        assert "GOMAXPROCS=3" in environment(server.pid)
 
 
 async def test_stopping_twice_is_harmless(tmp_path):
