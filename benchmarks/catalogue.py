@@ -6,7 +6,7 @@ from typing import Final
 
 from benchmarks import calibrate, scripts
 from benchmarks.budget import part as budget
-from benchmarks.campaigns import growth, retries, scaling
+from benchmarks.campaigns import growth, retries, scaling, stalled
 from benchmarks.e2e import part as e2e
 from benchmarks.frame.part import Part
 from benchmarks.suite import part as suite
@@ -19,6 +19,7 @@ PARTS: Final[tuple[Part, ...]] = (
     growth.PART,
     scaling.PART,
     retries.PART,
+    stalled.PART,
     *scripts.parts(),
 )
 USUAL: Final = suite.PART

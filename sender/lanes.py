@@ -33,6 +33,9 @@ SUSPICIOUS_DELIVERIES: Final = 3
 must not share its fate: suspicious mails are taken one at a time, and every other time in the reverse order, so that those
 behind the one that kills are settled before it kills again."""
 
+_ACTIVE_SECONDS: Final = 1.0
+"""A lane whose last mails were taken so lately counts as one that needs sessions."""
+
 _BEYOND_ITS_PART: Final = 2
 """So many turns may begin for each that ends where a lane has its equal part of the sessions: so it grows by one each time."""
 
@@ -89,6 +92,8 @@ class Lane:
         """Sessions that work for this lane now."""
         self.since_done = 0
         """Turns that began since one ended."""
+        self.taken_at = 0.0
+        """When mails were taken last, Unix seconds."""
         self.accepted_subject = subjects.event("accepted", campaign.id)
         """Where the fact goes that nearly every mail ends with."""
         self.changed = asyncio.Event()
@@ -137,6 +142,8 @@ class Lane:
             else:
                 held.taken = True
                 taken.append(held)
+        if taken:
+            self.taken_at = now
         self.changed.set()
         return taken
 
@@ -149,8 +156,9 @@ class Lane:
 class Lanes:
     """The lanes of one pool, and a fair choice among them: round robin, and no lane more than its share of the sessions.
 
-    Up to an equal part of the sessions a lane gets those it asks for; beyond it, up to `share`, only as fast as its turns
-    end: so a lane whose turns do not end keeps what it had, and the sessions of the others stay theirs.
+    Up to an equal part of the sessions, and up to `share`, a lane gets those it asks for; beyond the part, or where it is alone
+    beyond the share, only as fast as its turns end. So a lane whose turns do not end keeps what it had, and the sessions of
+    the others stay theirs.
     """
 
     def __init__(self, sessions: int, share: float, clock: Callable[[], float]) -> None:
@@ -215,9 +223,7 @@ class Lanes:
 
     def _choose(self) -> Lane | None:
         lanes, now = self._lanes, self._clock()
-        active = sum([1 for lane in lanes if lane.turns or (lane.waiting and _may_move(lane, now))])
-        if not active:
-            return None
+        active = sum([1 for lane in lanes if _is_active(lane, now)]) or 1
         for _ in range(len(lanes)):
             lane = lanes[0]
             lanes.rotate(-1)
@@ -226,9 +232,17 @@ class Lanes:
         return None
 
     def _may_have_another(self, lane: Lane, active: int) -> bool:
-        if active == 1 or lane.turns < min(self._sessions // active, self._most_turns):
+        if lane.turns < min(self._sessions // active, self._most_turns):
             return True
-        return lane.turns < self._most_turns and lane.since_done < _BEYOND_ITS_PART
+        most = self._sessions if active == 1 else self._most_turns
+        return lane.turns < most and lane.since_done < _BEYOND_ITS_PART
+
+
+def _is_active(lane: Lane, now: float) -> bool:
+    """Also while it has nothing for a moment: whoever takes its sessions then may not give them back for long."""
+    if lane.turns or now - lane.taken_at < _ACTIVE_SECONDS:
+        return True
+    return bool(lane.waiting) and _may_move(lane, now)
 
 
 def _may_move(lane: Lane, now: float) -> bool:

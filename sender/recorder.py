@@ -23,7 +23,7 @@ from sender.lanes import Held
 from sender.outcomes import Record
 from sender.patience import Patience
 
-LINGER_SECONDS: Final = 0.005
+LINGER_SECONDS: Final = 0.002
 """A flush waits this long for company: a publish of many costs little more than one of few."""
 
 

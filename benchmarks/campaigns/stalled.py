@@ -43,7 +43,7 @@ _STALLED: Final = 0
 class DistantPool:
     """A relay that takes every mail after a while, or never those of one provider, until it is released."""
 
-    def __init__(self, others: int, stalls: bool) -> None:
+    def __init__(self, others: int, *, stalls: bool) -> None:
         self.room = DEPTH
         self._stalls = stalls
         self._others = others
@@ -77,20 +77,19 @@ class DistantPool:
         return (last - first) / (self._times[last] - self._times[first])
 
 
-def measure(mails: int, stalls: bool) -> float:
+def measure(mails: int, *, stalls: bool) -> float:
     """The rate of the other providers together."""
-    return uvloop.run(_measure(mails, stalls))
+    return uvloop.run(_measure(mails, stalls=stalls))
 
 
-async def _measure(mails: int, stalls: bool) -> float:
+async def _measure(mails: int, *, stalls: bool) -> float:
     with tempfile.TemporaryDirectory() as folder:
         async with NatsServer(Path(folder)) as server:
             bus = await NatsBus.connect(BusSettings(url=server.url), name="bench")
             await sending.prepare(bus, mails)
-            pool, stop = DistantPool(mails * _OTHERS // (_OTHERS + 1), stalls), asyncio.Event()
+            pool, stop = DistantPool(mails * _OTHERS // (_OTHERS + 1), stalls=stalls), asyncio.Event()
             settings = SenderSettings(pools={"default": Relay(pipeline_depth=DEPTH)})
-            sender = worker.run(bus, settings, lambda *_: pool, clock=time.time, stop=stop)
-            running = asyncio.create_task(sender)
+            running = asyncio.create_task(worker.run(bus, settings, lambda *_: pool, clock=time.time, stop=stop))
             await pool.all_others.wait()
             stop.set()
             pool.released.set()
@@ -101,29 +100,38 @@ async def _measure(mails: int, stalls: bool) -> float:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mails", type=int, default=10_000, help="in each run, of all providers")
-    parser.add_argument("--pairs", type=int, default=3, help="runs with all lanes at work, and as many with one stalled")
+    parser.add_argument(
+        "--pairs", type=int, default=3, help="runs with all lanes at work, and as many with one stalled"
+    )
 
 
 def _run(arguments: argparse.Namespace, _console: Console) -> dict[str, Any]:
-    pairs = [[apart(measure, arguments.mails, stalls) for stalls in (False, True)] for _ in range(arguments.pairs)]
-    ratios = [round(stalled / working, 3) for working, stalled in pairs]
+    working, stalled = [], []
+    for _ in range(arguments.pairs):
+        working.append(apart(measure, arguments.mails, stalls=False))
+        stalled.append(apart(measure, arguments.mails, stalls=True))
+    return {"mails": arguments.mails, "turn_seconds": TURN_SECONDS, **compared(working, stalled)}
+
+
+def compared(working: Sequence[float], stalled: Sequence[float]) -> dict[str, Any]:
+    """The rates of the others, and how much they change, pair by pair; the median, and all."""
+    changes = [round(one / other - 1, 4) for one, other in zip(stalled, working, strict=True)]
     return {
-        "mails": arguments.mails,
-        "turn_seconds": TURN_SECONDS,
-        "mails_per_second_working": [round(working) for working, _ in pairs],
-        "mails_per_second_stalled": [round(stalled) for _, stalled in pairs],
-        "ratios": ratios,
-        "ratio": median(ratios),
+        "mails_per_second_working": [round(rate) for rate in working],
+        "mails_per_second_stalled": [round(rate) for rate in stalled],
+        "rate_change": median(changes),
+        "rate_changes": changes,
     }
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    """A line for each pair of runs, and the median."""
-    pairs = zip(result["mails_per_second_working"], result["mails_per_second_stalled"], result["ratios"], strict=True)
-    for working, stalled, ratio in pairs:
-        console.print(f"the other lanes: {working:,} mails/s, and {stalled:,} while one hangs: ratio {ratio:.2f}")
-    colour = "green" if result["ratio"] >= 1 - WITHIN else "bold red"
-    console.print(f"median ratio [{colour}]{result['ratio']:.2f}[/]")
+    """One line."""
+    colour = "green" if result["rate_change"] > -WITHIN else "bold red"
+    every = ", ".join(f"{change:+.1%}" for change in result["rate_changes"])
+    console.print(
+        f"a lane that hangs changes the rate of the others by [{colour}]{result['rate_change']:+.1%}[/] ({every}),"
+        f" from {median(result['mails_per_second_working']):,.0f} mails/s"
+    )
 
 
 PART = Part(

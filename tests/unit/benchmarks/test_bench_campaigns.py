@@ -1,6 +1,6 @@
 """What is said of campaigns of different sizes, and with more senders."""
 
-from benchmarks.campaigns import growth, retries, scaling
+from benchmarks.campaigns import growth, retries, scaling, stalled
 
 
 def campaign(mails, rate=8_000, sender=70, producer=80, disk=350, senders=1):
@@ -43,4 +43,13 @@ def test_what_waits_is_compared_pair_by_pair():
         "cpu_change": 0.02,
         "rate_changes": [-0.01, -0.01, -0.5],
         "cpu_changes": [0.02, 0.02, 1.0],
+    }
+
+
+def test_what_a_lane_that_hangs_changes_is_compared_pair_by_pair():
+    assert stalled.compared([1_000.0, 500.0, 800.0], [990.0, 510.0, 400.0]) == {
+        "mails_per_second_working": [1_000, 500, 800],
+        "mails_per_second_stalled": [990, 510, 400],
+        "rate_change": -0.01,
+        "rate_changes": [-0.01, 0.02, -0.5],
     }

@@ -107,7 +107,29 @@ async def test_a_lane_gets_no_more_than_its_share_while_others_have_work():
 async def test_a_lane_that_is_alone_gets_every_session():
     alone = lane(mails=9)
     every = lanes(alone, lane("empty"))
-    assert [await every.next() for _ in range(4)] == [alone] * 4
+    assert [await every.next() for _ in range(2)] == [alone] * 2
+    every.done(alone)
+    assert [await every.next() for _ in range(2)] == [alone] * 2
+    every.done(alone)
+    assert [await every.next() for _ in range(2)] == [alone] * 2
+    assert alone.turns == 4
+
+
+async def test_a_lane_that_is_alone_and_whose_turns_do_not_end_leaves_room_for_who_comes():
+    alone = lane(mails=90)
+    every = lanes(alone, sessions=20)
+    for _ in range(10):
+        assert await every.next() is alone
+    assert every._choose() is None
+
+
+async def test_a_lane_that_has_nothing_for_a_moment_keeps_its_part():
+    stalled, other = lane("stalled", mails=90), lane("other", mails=1)
+    every = lanes(stalled, other, sessions=20, share=1.0)
+    other.take(1, NOW)
+    for _ in range(10):
+        assert await every.next() is stalled
+    assert every._choose() is None
 
 
 async def test_a_lane_whose_turns_do_not_end_leaves_the_sessions_of_the_others_alone():
