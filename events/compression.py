@@ -51,7 +51,7 @@ _FILLING_MARK: Final = b"J"
 _FILLING_HEAD_BYTES: Final = 5
 """The mark, and a CRC-32 of the rest."""
 MAX_FILLING_BYTES: Final = 512
-"""Above this zstd is worth its time: long values that come twice. Also what keeps a filling from claiming more than a mail may have."""
+"""Above this zstd is worth its time: long values come more than once. It also bounds what a filling can claim to be."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_filling = msgspec.msgpack.Decoder(list[str]).decode
