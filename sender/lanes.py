@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from events import ids, schemas, streams, subjects
+from events import ids, providers, schemas, streams, subjects
 from events.bus import Consumer, Delivery
 from events.compression import Decompressor
 from events.schemas import Campaign, Mail
@@ -35,6 +35,9 @@ behind the one that kills are settled before it kills again."""
 
 _ACTIVE_SECONDS: Final = 1.0
 """A lane whose last mails were taken so lately counts as one that needs sessions."""
+
+_PARTS: Final = len(providers.PROVIDERS)
+"""A lane's equal part is no larger than this allows: the other lanes of its campaign may be opened a moment later."""
 
 _BEYOND_ITS_PART: Final = 2
 """So many turns may begin for each that ends where a lane has its equal part of the sessions: so it grows by one each time."""
@@ -232,7 +235,7 @@ class Lanes:
         return None
 
     def _may_have_another(self, lane: Lane, active: int) -> bool:
-        if lane.turns < min(self._sessions // active, self._most_turns):
+        if lane.turns < min(self._sessions // max(active, _PARTS), self._most_turns):
             return True
         most = self._sessions if active == 1 else self._most_turns
         return lane.turns < most and lane.since_done < _BEYOND_ITS_PART
