@@ -89,6 +89,6 @@ async def test_what_is_encoded_can_be_parsed(contents):
     parser = FastParser(None, {7: lambda *message: received.append(message)})
     for subject, payload in contents:
         frame = nats_frames.message_frame(Message(subject, payload), b"", b"", MAX_PAYLOAD)
-        _, _, rest = frame.partition(subject.encode())
+        rest = frame.removeprefix(b"HPUB %b" % subject.encode())
         await parser.parse(b"HMSG %b 7%b" % (subject.encode(), rest))
     assert [(subject.decode(), payload) for subject, _, payload, _ in received] == contents
