@@ -45,6 +45,7 @@ _Answer: TypeAlias = tuple[str, int, str, str, str]
 """Class of failure, code, enhanced code, reply, pattern of the reply."""
 _NO_ANSWER: Final[_Answer] = ("", 0, "", "", "")
 
+_ACCEPTED: Final = "accepted"
 _COUNTS: Final = tuple(name for name, kind in tables.CAMPAIGN_FACTS.schema[1:] if kind == "UInt64")
 """The columns of campaign facts after the words."""
 
@@ -68,7 +69,28 @@ class Rows(NamedTuple):
     rejected_events: Sequence[Sequence[Any]]
 
 
-def to_rows(messages: Iterable[Stated]) -> Rows:
+def to_rows(messages: Sequence[Stated]) -> Rows:
+    """The rows of a table have no order: those of accepted mails come last.
+
+    Nearly all facts are accepted mails, so their columns are made field by field, at a third of the cost of rows. They hold
+    what `mail_row` says of each mail; where one of them is unusual, rows are made of all.
+    """
+    try:
+        stated = [facts.decode(message.payload) for message in messages]
+    except (msgspec.DecodeError, ValueError):
+        return _row_by_row(messages)
+    accepted = [fact for fact in stated if type(fact) is EmailAccepted]
+    if not accepted or not _fit(accepted):
+        return _row_by_row(messages)
+    told = list(zip(messages, stated, strict=True))
+    rest = _row_by_row([message for message, fact in told if type(fact) is not EmailAccepted])
+    columns = _accepted_columns([message.sequence for message, fact in told if type(fact) is EmailAccepted], accepted)
+    return rest._replace(
+        events=[[*rows, *more] for rows, more in zip(rest.events or [()] * len(columns), columns, strict=True)]
+    )
+
+
+def _row_by_row(messages: Iterable[Stated]) -> Rows:
     events: list[Row] = []
     campaign_facts: list[Row] = []
     rejected: list[Row] = []
@@ -82,6 +104,39 @@ def to_rows(messages: Iterable[Stated]) -> Rows:
         except (msgspec.DecodeError, ValueError) as error:
             rejected.append((message.sequence, message.subject, bytes(message.payload), str(error)))
     return Rows(*(list(zip(*rows, strict=True)) for rows in (events, campaign_facts, rejected)))
+
+
+def _fit(accepted: Sequence[EmailAccepted]) -> bool:
+    """Whether `mail_row` takes the fields of all of them as they are. NaN is within no bounds."""
+    return (
+        all(0 <= fact.attempt <= _UINT16 and 0 <= fact.code <= _UINT16 for fact in accepted)
+        and all(0.0 <= fact.at <= _LAST_MOMENT for fact in accepted)
+        and all(0.0 <= fact.latency_seconds <= _LONGEST_LATENCY_SECONDS for fact in accepted)
+    )
+
+
+def _accepted_columns(sequences: list[int], accepted: Sequence[EmailAccepted]) -> list[Sequence[Any]]:
+    """In the order of `tables.EVENTS`."""
+    count = len(accepted)
+    empty = ("",) * count
+    return [
+        sequences,
+        [fact.campaign for fact in accepted],
+        [fact.mail_id for fact in accepted],
+        [fact.attempt for fact in accepted],
+        (_ACCEPTED,) * count,
+        [round(fact.at * 1_000) for fact in accepted],
+        [fact.recipient for fact in accepted],
+        [fact.pool for fact in accepted],
+        [fact.provider for fact in accepted],
+        empty,
+        [fact.code for fact in accepted],
+        [fact.enhanced for fact in accepted],
+        [fact.reply for fact in accepted],
+        empty,
+        [fact.latency_seconds for fact in accepted],
+        (0,) * count,
+    ]
 
 
 def mail_row(sequence: int, fact: MailFact) -> Row:

@@ -35,7 +35,7 @@ Answer = TypeVar("Answer")
 _READ_AGAIN: Final = 2
 """How often a question is asked anew at once when a file that it was reading was gone."""
 
-_INSERT_SETTINGS: Final = {
+INSERT_SETTINGS: Final = {
     # A repeated insert is dropped by the table and fills what the views lack (docs/decisions/0008-clickhouse.md).
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
@@ -78,7 +78,7 @@ class Store:
 
     async def insert(self, table: tables.Table, columns: Columns, token: str) -> None:
         """Insert rows once: repeating it with the same token stores nothing twice, neither in the table nor in rollups."""
-        settings = {**_INSERT_SETTINGS, "insert_deduplication_token": token}
+        settings = {**INSERT_SETTINGS, "insert_deduplication_token": token}
         await self._run(lambda client: _insert(client, table, columns, settings))
 
     async def empty(self) -> None:

@@ -123,3 +123,51 @@ def test_every_message_becomes_exactly_one_row(chosen):
 
 def test_a_table_without_rows_has_no_columns():
     assert rows.to_rows([]) == ([], [], [])
+
+
+USUAL = st.builds(
+    facts.EmailAccepted,
+    campaign=st.sampled_from(["spring", "summer"]),
+    at=st.floats(0, 4_102_444_800.0),
+    mail_id=st.text(max_size=16),
+    attempt=st.integers(0, 65_535),
+    recipient=st.text(max_size=20),
+    pool=st.just("main"),
+    provider=st.sampled_from(["gmail", "other"]),
+    latency_seconds=st.floats(0, 1e9),
+    code=st.integers(0, 65_535),
+    reply=st.text(max_size=20),
+)
+UNUSUAL = st.builds(
+    facts.EmailAccepted,
+    campaign=st.just("spring"),
+    at=st.floats(),
+    mail_id=st.just("mail"),
+    attempt=st.integers(-1, 70_000),
+    recipient=st.just("jo@example.com"),
+    pool=st.just("main"),
+    provider=st.just("gmail"),
+    latency_seconds=st.floats(),
+    code=st.integers(-1, 70_000),
+)
+OTHERS = st.sampled_from([*FACTS.values()])
+
+
+def by_table(made):
+    """What is inserted into each table, without its order."""
+    return [sorted(map(repr, zip(*columns, strict=True))) for columns in made]
+
+
+@given(
+    st.lists(st.one_of(USUAL, USUAL, OTHERS)),
+    st.lists(UNUSUAL, max_size=1),
+    st.lists(st.binary(max_size=4), max_size=1),
+)
+def test_many_facts_together_become_the_rows_that_each_becomes_alone(usual, unusual, unreadable):
+    payloads = [*map(facts.encode, [*usual, *unusual]), *unreadable]
+    records = [record(payload, sequence) for sequence, payload in enumerate(payloads, 1)]
+    alone = [by_table(rows.to_rows([one])) for one in records]
+    assert by_table(rows.to_rows(records)) == [
+        sorted(row for made in alone for row in made[table]) for table in range(3)
+    ]
+    assert by_table(rows.to_rows(records)) == by_table(rows._row_by_row(records))
