@@ -31,6 +31,7 @@ virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
 message_size_limit = {largest}
 in_flow_delay = 0
+service_throttle_time = 1s
 header_checks = regexp:{folder}/conf/headers
 smtpd_error_sleep_time = 0
 smtpd_forbid_unauth_pipelining = yes
@@ -56,7 +57,7 @@ OPTIONS = {
     "limited": "-o smtpd_hard_error_limit=5",
 }
 DEATHS = 12
-"""After a session was killed, Postfix leaves that port alone for a minute: each has one of its own."""
+"""After a session was killed, Postfix leaves that port alone for a while: each has one of its own."""
 SERVICES = """
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
