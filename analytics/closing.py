@@ -45,6 +45,8 @@ class Quiet(msgspec.Struct):
 
     ledger: Ledger
     since: float
+    ingested: int
+    """Up to which event the ledger had been counted when it was looked at last."""
     barrier: int | None = None
     """The newest event when the quiet had lasted long enough: it has to be in ClickHouse before the ledger is believed."""
 
@@ -74,6 +76,7 @@ async def run(
     patience = Patience("close", settings, stop)
     closing = Closing(bus, reports, settings, clock)
     with contextlib.suppress(Stopped):
+        await patience.insist(reports.migrate)  # the ingester may not have come to it yet
         await patience.insist(closing.clear_recently_closed)
         while not await sleep(settings.closing_interval_seconds, stop):
             await patience.insist(closing.forget_old_plans)
@@ -104,11 +107,14 @@ class Closing:
         if measured.due_of(campaign.id) or measured.batches.get(campaign.id):
             self._quiet.pop(campaign.id, None)
             return
-        ledger = await self._reports.ledger(campaign.id)
         now = self._clock()
         quiet = self._quiet.get(campaign.id)
+        # Where nothing was inserted since, it is not counted again. Before the first range there is nothing to go by.
+        counted = quiet is not None and quiet.ingested == measured.ingested > 0
+        ledger = quiet.ledger if quiet is not None and counted else await self._reports.ledger(campaign.id)
         if quiet is None or quiet.ledger != ledger:
-            quiet = self._quiet[campaign.id] = Quiet(ledger, now)
+            quiet = self._quiet[campaign.id] = Quiet(ledger, now, measured.ingested)
+        quiet.ingested = measured.ingested
         is_quiet = await self._is_quiet(quiet, measured)
         if _is_promising(campaign, ledger, measured, is_quiet) and self._may_count(campaign, now):
             await self._count(campaign, is_quiet)
@@ -118,8 +124,7 @@ class Closing:
             return False
         if quiet.barrier is None:
             quiet.barrier = measured.last_event
-        book = progress.Book(await self._bus.bucket(streams.INGEST))
-        return (await book.read()).ingested >= quiet.barrier
+        return await progress.ingested(self._bus) >= quiet.barrier
 
     def _may_count(self, campaign: Campaign, now: float) -> bool:
         """A campaign that is about to be done is counted at once, and then not all the time."""

@@ -46,11 +46,15 @@ def beginning(after: int = 0) -> Progress:
     return Progress(origin=secrets.token_hex(4), range=Range(after + 1, after), inserted=True)
 
 
+async def ingested(bus: Bus) -> int:
+    """The sequence up to which everything is in ClickHouse for certain; 0: nothing was ever ingested. Raises `RetryLater`."""
+    return (await Book(await bus.bucket(streams.INGEST)).read()).ingested
+
+
 async def lag(bus: Bus) -> int:
     """Events that are stored on the bus and not in ClickHouse for certain. Raises `RetryLater`."""
-    book = Book(await bus.bucket(streams.INGEST))
     last = (await bus.stream_state(streams.EVENTS.name)).last_sequence
-    return max(0, last - (await book.read()).ingested)
+    return max(0, last - await ingested(bus))
 
 
 class Book:

@@ -22,11 +22,16 @@ class Queues(msgspec.Struct, frozen=True, kw_only=True):
     """Batches that no producer has finished, by campaign."""
     given_up: Mapping[str, int]
     """Mails in the DLQ, by class of failure."""
-    ingest_lag: int
-    """Events that are not in ClickHouse yet."""
+    ingested: int
+    """The sequence up to which every event is in ClickHouse."""
     last_event: int
     """The sequence of the newest event."""
     storage: Storage
+
+    @property
+    def ingest_lag(self) -> int:
+        """Events that are not in ClickHouse yet."""
+        return max(0, self.last_event - self.ingested)
 
     def due_of(self, campaign: str) -> int:
         return sum(count for (_, _, owner), count in self.due.items() if owner == campaign)
@@ -39,13 +44,13 @@ async def measure(bus: Bus) -> Queues:
     given_up = await bus.count_by_subject(streams.DLQ.name, subjects.DLQ)
     batches = await bus.count_by_subject(streams.BATCHES.name, subjects.BATCHES)
     events = await bus.stream_state(streams.EVENTS.name)
-    ingest_lag = await progress.lag(bus)
+    ingested = await progress.ingested(bus)
     return Queues(
         due=due_by_lane(due),
         waiting=retries.waiting if retries else 0,
         batches={subject.rpartition(".")[2]: count for subject, count in batches.items()},
         given_up=by_class(given_up),
-        ingest_lag=ingest_lag,
+        ingested=ingested,
         last_event=events.last_sequence,
         storage=await bus.storage(),
     )

@@ -32,6 +32,9 @@ EXACT_LEDGER_SECONDS: Final = 10
 EVENT_WINDOWS: Final = (4, 400)
 """How far back events are looked for before the whole table is, as multiples of how many are wanted."""
 
+NEWEST_CAMPAIGNS: Final = 100
+"""As many as the overview shows: what a look at it costs does not grow with the years."""
+
 CLOSED_LEDGER_SECONDS: Final = 60
 """How long the ledger of a closed campaign is shown in the overview without asking again: late evidence is rare."""
 
@@ -189,10 +192,14 @@ class Reports:
         self._exact: dict[str, tuple[float, Ledger]] = {}
         self._closed: dict[str, _Closed] = {}
 
-    async def overview(self) -> list[CampaignSummary]:
-        """Every campaign that has facts, the newest first."""
+    async def migrate(self) -> None:
+        """Make sure that there is something to ask. Harmless to repeat."""
+        await self._store.migrate()
+
+    async def overview(self, newest: int = NEWEST_CAMPAIGNS, also: str = "") -> list[CampaignSummary]:
+        """The newest campaigns that have facts, the newest first; `also` is among them, however old."""
         now = self._clock()
-        rows = await self._store.query("campaigns")
+        rows = await self._store.query("campaigns", newest=newest, also=also)
         rates = dict(await self._store.query("recent_outcomes", since=int(now) - RATE_WINDOW_SECONDS, until=int(now)))
         ledgers_now = await self._overview_ledgers(rows)
         return [_summary(row, ledgers_now[row[0]], rates.get(row[0], 0)) for row in rows]

@@ -69,12 +69,13 @@ class Rows(NamedTuple):
     rejected_events: Sequence[Sequence[Any]]
 
 
-def to_rows(messages: Sequence[Stated]) -> Rows:
+def to_rows(messages: Iterable[Stated]) -> Rows:
     """The rows of a table have no order: those of accepted mails come last.
 
     Nearly all facts are accepted mails, so their columns are made field by field, at a third of the cost of rows. They hold
     what `mail_row` says of each mail; where one of them is unusual, rows are made of all.
     """
+    messages = list(messages)
     try:
         stated = [facts.decode(message.payload) for message in messages]
     except (msgspec.DecodeError, ValueError):

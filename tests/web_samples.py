@@ -158,7 +158,7 @@ class SampleReports:
             queued=0 if cancelled else rest,
         )
 
-    async def overview(self) -> list[CampaignSummary]:
+    async def overview(self, newest: int, also: str) -> list[CampaignSummary]:
         if self.unavailable:
             raise ClickHouseUnavailable("ClickHouse does not answer at http://localhost:8123")
         return [self._summary(play) for play in self.plays.values()]

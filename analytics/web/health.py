@@ -10,6 +10,7 @@ import msgspec
 from analytics import progress
 from analytics.reports import RATE_WINDOW_SECONDS
 from analytics.web.models import CampaignInfo, Health, LaneDepth, Progress
+from events import streams
 from events.bus import Bus, Storage
 from events.errors import RetryLater
 
@@ -29,14 +30,18 @@ STANDING_STILL: Final = (
 )
 
 
-async def measure(bus: Bus) -> Health:
-    """Never raises: a bus that does not answer is what it tells."""
+async def measure(bus: Bus) -> tuple[Health, int]:
+    """With the sequence up to which events are in ClickHouse; 0 where that is not known.
+
+    Never raises: a bus that does not answer is what it tells.
+    """
     try:
-        lag = await progress.lag(bus)
+        last = (await bus.stream_state(streams.EVENTS.name)).last_sequence
+        ingested = await progress.ingested(bus)
         storage = await bus.storage()
     except RetryLater:
-        return Health(bus="unavailable", message=BUS_UNAVAILABLE)
-    return judge(lag, storage)
+        return Health(bus="unavailable", message=BUS_UNAVAILABLE), 0
+    return judge(max(0, last - ingested), storage), ingested
 
 
 def judge(lag_events: int, storage: Storage) -> Health:

@@ -32,7 +32,7 @@ def routes(bus: Bus, reports: Reports) -> APIRouter:
     @router.get("/readyz")
     async def ready() -> Response:
         """200 where the bus and ClickHouse answer; 503 names what does not."""
-        answers = await asyncio.gather(_answer(bus.stream_state(streams.EVENTS.name)), _answer(reports.overview()))
+        answers = await asyncio.gather(_answer(bus.stream_state(streams.EVENTS.name)), _answer(reports.overview(1, "")))
         checks = dict(zip(("bus", "clickhouse"), answers, strict=True))
         status = HTTPStatus.OK if set(answers) == {"ok"} else HTTPStatus.SERVICE_UNAVAILABLE
         return Response(msgspec.json.encode(checks), status, media_type="application/json")

@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 
 from analytics.errors import AnalyticsError
-from analytics.reports import CampaignSummary, EventFilter
+from analytics.reports import NEWEST_CAMPAIGNS, CampaignSummary, EventFilter, RatePoint
 from analytics.web import figures, health
+from analytics.web.answers import Answers
 from analytics.web.models import (
     CampaignCard,
     CampaignDetail,
@@ -33,14 +34,12 @@ from events.errors import BusError, RetryLater
 from events.ledger import Ledger
 from events.schemas import Campaign
 
-NEWEST_CAMPAIGNS: Final = 100
-"""As many as the overview shows."""
 NEWEST_EVENTS: Final = 12
 FAILURE_ROWS: Final = 20
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """What both sides say about all campaigns at one moment."""
+    """What both sides say about campaigns at one moment."""
 
     infos: dict[str, CampaignInfo]
     summaries: dict[str, CampaignSummary]
@@ -48,14 +47,18 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 class Composer:
-    """Remembers the last figures of the overview, to show their age rather than nothing when ClickHouse is away."""
+    """Remembers the last figures of every campaign, to show their age rather than nothing when ClickHouse is away.
+
+    ClickHouse is asked again when something was inserted (`answers`), however many look, and however often.
+    """
 
     def __init__(self, bus: Bus, reports: Reports, clock: Callable[[], float]) -> None:
         self._bus = bus
         self._reports = reports
         self._clock = clock
-        self._summaries: dict[str, CampaignSummary] = {}
-        self._summaries_at: float | None = None
+        self._answers = Answers(clock)
+        self._summaries: dict[str, tuple[float, CampaignSummary]] = {}
+        """With the moment at which each was asked for."""
         self._sparklines: dict[str, list[int]] = {}
 
     async def overview(self) -> Overview:
@@ -65,7 +68,7 @@ class Composer:
 
     async def detail(self, campaign_id: str) -> CampaignDetail:
         """Raises `CampaignNotFound`."""
-        known = await self._known()
+        known = await self._known(campaign_id)
         info = _info(known, campaign_id)
         counted = await self._figures_if_possible(info, known)
         lanes = await self._lanes(info)
@@ -84,7 +87,7 @@ class Composer:
 
     async def report(self, campaign_id: str) -> CampaignReport:
         """Raises `CampaignNotFound`, and `ClickHouseUnavailable`: a report is complete or none."""
-        known = await self._known(tolerant=False)
+        known = await self._known(campaign_id, tolerant=False)
         info = _info(known, campaign_id)
         counted = await self._figures(info, known.summaries.get(campaign_id) or _unstarted(info))
         lanes = await self._lanes(info)
@@ -96,15 +99,20 @@ class Composer:
             lanes=lanes,
             rate=await self.rate(info),
             latency=await self.latency(info),
-            providers=await self._reports.providers(campaign_id),
-            failures=await self._reports.failures(campaign_id, FAILURE_ROWS),
+            providers=await self._answers.get(("providers", campaign_id), lambda: self._reports.providers(campaign_id)),
+            failures=await self._answers.get(
+                ("failures", campaign_id), lambda: self._reports.failures(campaign_id, FAILURE_ROWS)
+            ),
         )
 
     async def live(self, campaign_id: str) -> Live:
         """Raises `CampaignNotFound`. Without ClickHouse its lists are empty and its series null."""
         try:
             report = await self.report(campaign_id)
-            events = await self._reports.events(EventFilter(campaign=campaign_id), NEWEST_EVENTS)
+            newest = EventFilter(campaign=campaign_id)
+            events = await self._answers.get(
+                ("events", campaign_id), lambda: self._reports.events(newest, NEWEST_EVENTS)
+            )
         except AnalyticsError:
             return _without_analytics(await self.detail(campaign_id))
         return Live(
@@ -122,33 +130,49 @@ class Composer:
 
     async def info(self, campaign_id: str) -> CampaignInfo:
         """Raises `CampaignNotFound`."""
-        return _info(await self._known(), campaign_id)
+        return _info(await self._known(campaign_id), campaign_id)
 
     async def rate(self, info: CampaignInfo, step_seconds: int | None = None) -> RateSeries:
         now = self._clock()
         since = info.created_at if info.created_at is not None else now
         step = step_seconds or figures.step_for((info.finished_at or now) - since)
-        points = await self._reports.rate(info.id, since, step)
+        points = await self._rate(info.id, since, step)
         return RateSeries(step_seconds=step, points=figures.complete(points, step, now, info.finished_at))
 
     async def latency(self, info: CampaignInfo) -> LatencySeries:
         now = self._clock()
         duration = (info.finished_at or now) - (info.created_at or now)
         step = max(10, figures.step_for(duration))
-        return LatencySeries(step_seconds=step, points=await self._reports.latency_over_time(info.id, step))
+        points = await self._answers.get(
+            ("latencies", info.id, step), lambda: self._reports.latency_over_time(info.id, step)
+        )
+        return LatencySeries(step_seconds=step, points=points)
 
-    async def _known(self, *, tolerant: bool = True) -> _Known:
-        found = await health.measure(self._bus)
+    async def _rate(self, campaign_id: str, since: float, step: int) -> list[RatePoint]:
+        return await self._answers.get(
+            ("rate", campaign_id, since, step), lambda: self._reports.rate(campaign_id, since, step)
+        )
+
+    async def _known(self, campaign_id: str = "", *, tolerant: bool = True) -> _Known:
+        """About one campaign, or about the newest. Where ClickHouse is away, about all that it ever told of."""
+        found, ingested = await health.measure(self._bus)
+        self._answers.as_of(ingested)
         stored = await self._stored_campaigns()
+        newest = 1 if campaign_id else NEWEST_CAMPAIGNS
         try:
-            self._summaries = {summary.campaign: summary for summary in await self._reports.overview()}
-            self._summaries_at = self._clock()
+            told = await self._answers.get(
+                ("overview", campaign_id), lambda: self._reports.overview(newest, campaign_id)
+            )
+            now = self._clock()
+            summaries = {summary.campaign: (now, summary) for summary in told}
+            self._summaries |= summaries
         except AnalyticsError:
             if not tolerant:
                 raise
-            found = health.without_clickhouse(found)
-        found = msgspec.structs.replace(found, figures_at=self._summaries_at)
-        return _Known(_infos(stored, self._summaries), self._summaries, found)
+            found, summaries = health.without_clickhouse(found), self._summaries
+        found = msgspec.structs.replace(found, figures_at=min((at for at, _ in summaries.values()), default=None))
+        known = {name: summary for name, (_, summary) in summaries.items()}
+        return _Known(_infos(stored, known), known, found)
 
     async def _stored_campaigns(self) -> list[Campaign]:
         try:
@@ -169,7 +193,7 @@ class Composer:
             now = self._clock()
             since = info.created_at if info.created_at is not None else now
             step = figures.step_for((info.finished_at or now) - since, figures.SPARKLINE_POINTS)
-            points = await self._reports.rate(info.id, since, step)
+            points = await self._rate(info.id, since, step)
             settled = figures.complete(points, step, now, info.finished_at)
             self._sparklines[info.id] = [figures.outcomes(point) for point in settled]
         return self._sparklines.get(info.id, [])
@@ -184,14 +208,14 @@ class Composer:
             return None
 
     async def _figures(self, info: CampaignInfo, summary: CampaignSummary) -> Figures:
-        attempts = await self._reports.first_attempts(info.id)
+        attempts = await self._answers.get(("attempts", info.id), lambda: self._reports.first_attempts(info.id))
         return Figures(
             progress=figures.progress_of(summary, info),
             batches_planned=summary.batches_planned,
             batches_queued=summary.batches_queued,
             mails_per_second=figures.mails_per_second(attempts, summary.started_at),
-            latency=await self._reports.latency(info.id),
-            sizes=await self._reports.sizes(info.id),
+            latency=await self._answers.get(("latency", info.id), lambda: self._reports.latency(info.id)),
+            sizes=await self._answers.get(("sizes", info.id), lambda: self._reports.sizes(info.id)),
             first_attempts=attempts,
         )
 

@@ -263,6 +263,14 @@ async def test_the_overview_lists_campaigns_the_newest_first(store, reports):
     assert spring.ledger == Ledger(planned=20, accepted=20)
 
 
+async def test_the_overview_is_of_the_newest_campaigns_and_of_one_that_is_asked_for(store, reports):
+    names = ("first", "second", "third", "fourth")
+    await insert(store, [facts.CampaignStarted(name, AT + n, name, "main") for n, name in enumerate(names)])
+    assert [summary.campaign for summary in await reports.overview(2)] == ["fourth", "third"]
+    assert [summary.campaign for summary in await reports.overview(2, also="second")] == ["fourth", "second"]
+    assert [summary.campaign for summary in await reports.overview(1, also="first")] == ["first"]
+
+
 async def test_the_rate_has_a_point_for_every_step(store, reports):
     await insert(store, [accepted(1, at=AT), bounced(2, at=AT + 7), accepted(3, at=AT + 7, campaign="summer")])
     points = await reports.rate("spring", AT, 5)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from analytics import closing as closing_loop
 from analytics import ingester
 from analytics.clickhouse.client import Store
 from analytics.closing import Closing
@@ -271,3 +272,44 @@ async def test_whom_a_campaign_planned_is_remembered_as_long_as_events(bus, clos
     for number in (1, 2):
         with pytest.raises(KeyError):
             await blobs.get(plans.blob_name("spring", number))
+
+
+async def test_where_a_campaign_runs_and_clickhouse_is_new_closing_does_not_wait_for_the_ingester_to_make_tables(bus):
+    await start_campaign(bus)
+    new, stop, looked = Store(ClickHouseSettings(url="chdb://", keep_days=0)), asyncio.Event(), asyncio.Event()
+
+    class Watched(Reports):
+        async def ledger(self, campaign):
+            found = await super().ledger(campaign)
+            looked.set()
+            return found
+
+    settings = AnalyticsSettings(closing_interval_seconds=0.01)
+    task = asyncio.create_task(
+        closing_loop.run(bus, Watched(new, bus.clock), settings, clock=bus.clock, stop=stop), name="closing"
+    )
+    waiting = asyncio.create_task(looked.wait())
+    await asyncio.wait({task, waiting}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    await task
+    await waiting
+    await new.close()
+
+
+async def test_a_ledger_is_asked_for_again_only_when_something_was_inserted(bus, store, clock):
+    asked = []
+
+    class Counting(Reports):
+        async def ledger(self, campaign):
+            asked.append(campaign)
+            return await super().ledger(campaign)
+
+    await start_campaign(bus)
+    await state(bus, store, *planned(clock()), accepted(1, clock()))
+    closing = Closing(bus, Counting(store, clock), SETTINGS, clock)
+    for _ in range(3):
+        await closing.look()
+    assert asked == ["spring"]
+    await state(bus, store, accepted(2, clock()))
+    await closing.look()
+    assert asked == ["spring"] * 2

@@ -58,9 +58,11 @@ async def test_what_is_not_ingested_counts_as_lag_also_where_it_was_acknowledged
     await memory_bus.publish("EVENTS", [Message("events.accepted.spring", b"")] * 100)
     book = progress.Book(await memory_bus.bucket(streams.INGEST))
     await book.write(progress.Progress(origin="x", range=Range(1, 40), inserted=True))
-    assert (await health.measure(memory_bus)).lag_events == 60
+    found, ingested = await health.measure(memory_bus)
+    assert (found.lag_events, ingested) == (60, 40)
 
 
 async def test_a_bus_that_does_not_answer_is_told(memory_bus):
     memory_bus.unavailable = True
-    assert (await health.measure(memory_bus)).bus == "unavailable"
+    found, ingested = await health.measure(memory_bus)
+    assert (found.bus, ingested) == ("unavailable", 0)
