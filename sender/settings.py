@@ -76,7 +76,8 @@ class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
     prefetch_mails: int = 500
     """Mails that wait in this process per lane, unclaimed: if it dies they come again after the ack-wait, without doubt."""
     lane_share: float = 0.5
-    """The share of a pool's sessions that one lane may hold while others have work, so that a slow provider leaves room."""
+    """The share of a pool's sessions that one lane may hold while others have work, so that a slow provider leaves room.
+    One whose turns do not end keeps no more than an equal part."""
     record_backlog_mails: int = 2_000
     """Outcomes that may wait for NATS before sessions stop taking mails. Bounds memory while NATS is away."""
     fetch_wait_seconds: float = 5.0
