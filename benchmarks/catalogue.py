@@ -9,6 +9,7 @@ from benchmarks.budget import part as budget
 from benchmarks.campaigns import growth, retries, scaling, stalled
 from benchmarks.e2e import part as e2e
 from benchmarks.frame.part import Part
+from benchmarks.rollups import part as rollups
 from benchmarks.suite import part as suite
 
 PARTS: Final[tuple[Part, ...]] = (
@@ -20,6 +21,7 @@ PARTS: Final[tuple[Part, ...]] = (
     scaling.PART,
     retries.PART,
     stalled.PART,
+    rollups.PART,
     *scripts.parts(),
 )
 USUAL: Final = suite.PART

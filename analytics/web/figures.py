@@ -16,7 +16,7 @@ SPARKLINE_POINTS: Final = 40
 
 STEPS_SECONDS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
 
-SETTLING_SECONDS: Final = 1.0
+SETTLING_SECONDS: Final = 2.0
 """What happened this recently may not be counted yet; a chart that showed it would always seem to fall off at its end."""
 
 

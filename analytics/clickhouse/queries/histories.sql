@@ -11,8 +11,7 @@ FROM
 (
     SELECT campaign, max(attempt * 16 + weight) AS best, arraySort(groupArray((toString(type), attempt > 1))) AS stated
     FROM trails
-    WHERE campaign IN {campaigns:Array(String)}
-        AND mail IN (SELECT mail FROM contested WHERE campaign IN {campaigns:Array(String)})
+    WHERE (campaign, mail) IN (SELECT campaign, mail FROM contested WHERE campaign IN {campaigns:Array(String)})
     GROUP BY campaign, mail
 )
 GROUP BY campaign, state, stated

@@ -1,0 +1,1 @@
+"""What the dashboard's questions cost when ClickHouse holds 100 million events."""
