@@ -9,8 +9,8 @@ import msgspec
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     mails: int = 200_000
-    senders: int = 1
-    """Processes."""
+    senders: int = 2
+    """Processes. One for each of two cores: another one has work while the first waits for the server."""
     producers: int = 1
     """Processes."""
     size: int = 10_240
@@ -18,7 +18,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float = 0
     """Before every reply of the mailbox simulator."""
     pipelining: bool = True
-    """Off: one mail at a time through aiosmtplib."""
+    """Off: one mail at a time, four commands of aiosmtplib."""
+    sendmail: bool = False
+    """One mail at a time through `aiosmtplib.SMTP.sendmail`, instead of transactions of Jetpost's own."""
     prefill: bool = False
     """Senders start only when all mails are queued."""
     connections: int | None = None

@@ -29,6 +29,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latency-ms", type=float, default=default.latency_ms, help="before every reply of the sink")
     parser.add_argument("--connections", type=int, help="SMTP sessions of each sender")
     parser.add_argument("--no-pipelining", dest="pipelining", action="store_false", help="one mail at a time")
+    parser.add_argument("--sendmail", action="store_true", help="one mail at a time through aiosmtplib's sendmail")
     parser.add_argument("--prefill", action="store_true", help="senders start when all mails are queued")
     parser.add_argument("--waiting", type=int, default=default.waiting, help="mails that wait for a retry meanwhile")
     parser.add_argument("--keep", type=Path, help="keep data and logs in this folder")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,9 @@ from sender.settings import Relay, SenderSettings
 LAUNCHING: Final = "launch"
 """This process: it reads the audience, cuts the batches, and asks now and then how far everything is."""
 
+_JETPOST: Final = (sys.executable, "-m", "jetpost")
+_SENDMAIL: Final = (sys.executable, "-m", "benchmarks.e2e.sendmail_sender")
+
 
 class Stage:
     """What is up, and where."""
@@ -39,8 +43,13 @@ class Stage:
         self.stack = stack
         self.bus = bus
         self._taker = taker
+        program = _SENDMAIL if options.sendmail else _JETPOST
         self._senders = [
-            Child(Component(f"sender-{number}", ("sender", "run")), to_environment(stack.settings), stack_logs(folder))
+            Child(
+                Component(f"sender-{number}", ("sender", "run"), program),
+                to_environment(stack.settings),
+                stack_logs(folder),
+            )
             for number in range(1, options.senders + 1)
         ]
 
@@ -123,7 +132,7 @@ async def opened(folder: Path, options: Options) -> AsyncIterator[Stage]:
 
 def _settings(folder: Path, options: Options, simulator_port: int) -> Settings:
     """The defaults, but for where the mail goes and what a run is asked to vary."""
-    relay = Relay(port=simulator_port, pipelining=options.pipelining)
+    relay = Relay(port=simulator_port, pipelining=options.pipelining and not options.sendmail)
     if options.connections is not None:
         relay = replace(relay, max_connections=options.connections)
     return Settings(

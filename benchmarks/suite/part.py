@@ -57,7 +57,9 @@ def _once(number: int, arguments: argparse.Namespace, console: Console) -> Run:
     console.print("[dim]  the same, one mail at a time through aiosmtplib[/]")
     plain = apart(e2e.measure, Options(mails=arguments.plain_mails, pipelining=False))
     console.print(f"one at a time: {plain['mails_per_second']:,.0f} mails/s")
-    return Run(calibration=rates, pipelined=pipelined, plain=plain)
+    sendmail = apart(e2e.measure, Options(mails=arguments.plain_mails, sendmail=True))
+    console.print(f"with aiosmtplib's sendmail: {sendmail['mails_per_second']:,.0f} mails/s")
+    return Run(calibration=rates, pipelined=pipelined, plain=plain, sendmail=sendmail)
 
 
 def _summarised(runs: list[Run], by_stage: dict[str, Any], before: stored.Stored | None) -> dict[str, Any]:

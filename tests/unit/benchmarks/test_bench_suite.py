@@ -26,6 +26,7 @@ def run(rate=8_000, plain=2_000, cpu=200, loops=5e6, balanced=True, others=0.1, 
         calibration={"python_loops_per_second": loops, **calibration},
         pipelined=campaign(rate, cpu),
         plain=campaign(plain, cpu * 3, balanced, others),
+        sendmail=campaign(plain * 0.75, cpu * 4, balanced, others),
     )
 
 
