@@ -110,10 +110,23 @@ class NatsBus:
         await self._api(f"{kind}.CREATE.{name}", config)
 
     async def create_consumer(self, spec: streams.ConsumerSpec) -> None:
+        config = _consumer_config(spec, self.timing)
+        if not await self._may_become(spec, config):
+            await self.delete_consumer(spec.stream, spec.name)
         await self._api(
             f"CONSUMER.DURABLE.CREATE.{spec.stream}.{spec.name}",
-            {"stream_name": spec.stream, "config": _consumer_config(spec, self.timing), "action": ""},
+            {"stream_name": spec.stream, "config": config, "action": ""},
         )
+
+    async def _may_become(self, spec: streams.ConsumerSpec, config: dict[str, Any]) -> bool:
+        """Whether the server can make a consumer of an earlier release like this; the way of acknowledging never changes.
+
+        One that is made anew begins at the start of its stream: who reads it knows what he has, or claims it first.
+        """
+        with contextlib.suppress(errors.StreamMissing):
+            there = (await self._api(f"CONSUMER.INFO.{spec.stream}.{spec.name}"))["config"]
+            return bool(there["ack_policy"] == config["ack_policy"])
+        return True
 
     async def delete_consumer(self, stream: str, name: str) -> None:
         with contextlib.suppress(errors.StreamMissing):
