@@ -1,4 +1,4 @@
-"""The stages that need nobody else: rendering, compressing, encoding, and decompressing again."""
+"""The stages that need nobody else: rendering, packing, encoding, and making the mail of it again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.budget.stage import Stage, pure
 from benchmarks.e2e import newsletter
 from events import ids, schemas, subjects
 from events.bus import Message
-from events.compression import Compressor, Decompressor
+from events.compression import Compressor, Decompressor, encode_dictionary
 from events.schemas import Mail
 from producer.recipients import audience
 from producer.recipients.recipient import Recipient
@@ -25,14 +25,21 @@ MAILS: Final = 5_000
 def stages(size: int) -> tuple[list[Stage], list[bytes]]:
     """What each takes, and the mails as they lie in the queue."""
     renderer, rows = _prepare(size)
-    rendered = [renderer.render(row).message for row in rows]
-    compressor, decompressor = Compressor(rendered[0]), Decompressor(rendered[0])
-    frames = [compressor.compress(message) for message in rendered]
+    dictionary = encode_dictionary(renderer.dictionary(rows[0]))
+    compressor, decompressor = Compressor(dictionary), Decompressor(dictionary)
+    fillings = [renderer.fill(row)[1] for row in rows]
+    frames = list(map(compressor.pack, fillings))
+    assert list(map(decompressor.decompress, frames)) == list(map(renderer.message, fillings))
     found = [
-        pure("render and assemble", "producer", renderer.render, rows),
-        pure("compress", "producer", compressor.compress, rendered),
+        pure("render: what fills in the form", "producer", renderer.fill, rows),
+        pure(
+            "compress: pack and measure it",
+            "producer",
+            lambda one: (compressor.pack(one), renderer.size(one)),
+            fillings,
+        ),
         pure("encode", "producer", message, list(enumerate(frames))),
-        pure("decompress", "sender", decompressor.decompress, frames),
+        pure("assemble: fill in the form", "sender", decompressor.restore, frames),
     ]
     return found, frames
 

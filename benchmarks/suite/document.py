@@ -103,3 +103,7 @@ def _calibration(rates: Mapping[str, float]) -> str:
 
 def _versions(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
+if __name__ == "__main__":
+    main()
