@@ -26,11 +26,11 @@ class Budget:
         try:
             await waiter[1]
         except asyncio.CancelledError:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-                self.give(0)  # who comes next may need less
-            else:
-                self.give(number)
+            if waiter[1].cancelled():  # nothing was granted; `give` may have come by since and passed over it
+                if waiter in self._waiting:
+                    self._waiting.remove(waiter)
+                number = 0  # who comes next may need less
+            self.give(number)
             raise
 
     def give(self, number: int) -> None:

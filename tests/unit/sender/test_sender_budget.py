@@ -58,6 +58,17 @@ async def test_who_gives_up_in_the_moment_of_being_served_gives_it_back():
     assert budget.free == 16
 
 
+async def test_who_gave_up_before_something_came_free_gives_nothing_back():
+    budget = Budget(16)
+    await budget.take(16)
+    task = await waiting(budget, 16)
+    task.cancel()
+    budget.give(16)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert budget.free == 16
+
+
 @given(steps=st.lists(st.tuples(st.sampled_from(["take", "give", "cancel"]), st.integers(1, 16)), max_size=60))
 async def test_nothing_is_lost_and_never_more_taken_than_there_is(steps):
     budget, tasks = Budget(32), []
