@@ -2,8 +2,9 @@
 
 Nothing is dropped: while NATS is away the recorder waits, and `room` holds back whoever would produce more. A process that
 dies at any point leaves its mails unacknowledged; they come again, their claims are taken, and `doubts` finds what was
-stated. Each message has an id, so repeating a publish is harmless; beyond the time that the server remembers ids, EVENTS is
-read before anything is published again.
+stated. Each message has an id, so repeating a publish is harmless; beyond the time that the server remembers ids, what the
+streams hold already is left out: facts that are in EVENTS, and retries that were queued (`scheduled`). Two letters about one
+try harm nobody.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 from events import facts, streams, subjects
 from events.bus import Bus, Message, Stored
 from events.facts import EmailAccepted, EmailInDoubt
-from sender import metering, outcomes
+from sender import metering, outcomes, scheduled
 from sender.acknowledger import Acknowledger
 from sender.claims import Claims
 from sender.journal import Journal, read_at
@@ -44,13 +45,18 @@ class Recorder:
         self._patience = patience
         self._acknowledger = acknowledger
         self._records: list[Record] = []
+        self._events_before = 0
+        """A sequence of EVENTS from before the first of them was decided."""
         self._stated: asyncio.Future[None] | None = None
         self._unfinished = 0
         self._work = asyncio.Event()
         self._progress = asyncio.Event()
 
     def put(self, records: Sequence[Record]) -> asyncio.Future[None]:
-        """Have these written down and then acknowledged. The future is done when they are written down, or let go."""
+        """Have these, decided just now, written down and then acknowledged. The future is done when they are written down,
+        or let go."""
+        if not self._records:
+            self._events_before = self._claims.events_seen
         self._records += records
         self._unfinished += len(records)
         self._work.set()
@@ -74,7 +80,7 @@ class Recorder:
             records, self._records = self._records, []
             stated, self._stated = self._stated, None
             try:
-                self._acknowledger.put(await self._write_down(records))
+                self._acknowledger.put(await self._write_down(records, self._events_before))
             except BaseException:
                 for record in records:  # let go of what may not be written down: it comes again
                     record.held.lane.forget([record.held])
@@ -85,23 +91,45 @@ class Recorder:
                 if stated is not None:
                     stated.set_result(None)
 
-    async def _write_down(self, records: Sequence[Record]) -> list[Held]:
+    async def _write_down(self, records: Sequence[Record], events_before: int) -> list[Held]:
         """Returns the mails that may be acknowledged."""
         now = self._clock()
         left = [record for record in records if record.retry is not None and _must_be_left(record, now)]
         kept = [record for record in records if record.retry is None or not _must_be_left(record, now)]
-        await self._store(streams.MAIL.name, [record.retry for record in kept if record.retry is not None])
-        await self._store(streams.DLQ.name, [record.dead for record in kept if record.dead is not None])
+        await self._schedule([record for record in kept if record.retry is not None], events_before)
+        await self._bury([record.dead for record in kept if record.dead is not None])
         await self._state(kept)
         metering.count([record.fact for record in kept])
         for record in left:
             record.held.lane.forget([record.held])
         return [record.held for record in kept]
 
-    async def _store(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
-        if not messages:
-            return []
-        return await self._patience.insist(lambda: self._bus.publish(stream, messages))
+    async def _schedule(self, records: Sequence[Record], events_before: int) -> None:
+        """Queue the next tries."""
+
+        async def publish() -> None:
+            known = await self._scheduled(records, events_before)
+            retries = [record.retry for record in records if record.retry is not None and record.retry.id not in known]
+            await self._bus.publish(streams.MAIL.name, retries)
+
+        if records:
+            await self._patience.insist(publish)
+
+    async def _scheduled(self, records: Sequence[Record], events_before: int) -> set[str]:
+        """The ids of those whose publish was never answered, or that a person put back, so long ago that the server forgot."""
+        now, remembered = self._clock(), self._bus.timing.remembered_seconds
+        old: dict[str, list[Record]] = {}
+        for record in records:
+            if now - record.fact.at >= remembered:
+                old.setdefault(record.held.lane.campaign.id, []).append(record)
+        known: set[str] = set()
+        for of_campaign in old.values():
+            known |= await scheduled.already(self._bus, of_campaign, events_before)
+        return known
+
+    async def _bury(self, letters: Sequence[Message]) -> None:
+        if letters:
+            await self._patience.insist(lambda: self._bus.publish(streams.DLQ.name, letters))
 
     async def _state(self, records: Sequence[Record]) -> None:
         began, before = self._clock(), self._claims.events_seen

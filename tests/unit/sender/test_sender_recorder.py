@@ -91,6 +91,58 @@ async def test_facts_are_stated_once_though_the_server_forgot_a_publish_that_was
     assert len(await world.facts()) == 2
 
 
+async def test_a_retry_is_queued_once_though_it_was_tried_before_the_server_answered_and_forgot_it(world):
+    """A store that takes one message of several and refuses the others for minutes looks the same."""
+    publish, lost = world.bus.publish, []
+
+    async def lose_the_first_answer(stream, messages):
+        stored = await publish(stream, messages)
+        if stream == "MAIL" and not lost:
+            lost.append(messages)
+            await world.until(lambda: retried_and_forgotten(world))
+            raise BusUnavailable("no answer")
+        return stored
+
+    world.relay.script["mail00"] = [refused("transient")]
+    await world.queue("mail00")
+    world.bus.publish = lose_the_first_answer
+    worker = await world.start()
+    await world.until(lambda: lost)
+    await world.start()
+    await world.until(lambda: not worker._recorder._unfinished)
+    await world.until_settled()
+    assert world.relay.took["mail00"] == 1
+
+
+async def test_a_retry_that_was_never_stored_is_queued_however_long_that_takes(world):
+    publish, failed = world.bus.publish, []
+
+    async def fail_once(stream, messages):
+        if stream == "MAIL" and not failed:
+            failed.append(messages)
+            world.clock.advance(400)
+            raise BusUnavailable("no connection")
+        return await publish(stream, messages)
+
+    world.relay.script["mail00"] = [refused("transient")]
+    await world.queue("mail00")
+    world.bus.publish = fail_once
+    await world.start()
+    await world.until(lambda: failed)
+    await world.until_settled()
+    assert world.relay.took["mail00"] == 1
+    assert (await world.stories())["mail00"] == ["deferred", "accepted"]
+
+
+async def retried_and_forgotten(world):
+    """The retry fires, another process sends it, and then ids are forgotten."""
+    await world.pass_time(20)
+    if world.relay.took["mail00"]:
+        await world.pass_time(400)
+        return True
+    return False
+
+
 async def test_sessions_claim_no_more_while_as_many_mails_as_they_can_carry_are_unstated(world):
     await world.queue(*[f"mail{n:02}" for n in range(40)])
     publish = world.bus.publish
