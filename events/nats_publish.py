@@ -115,7 +115,7 @@ class Publisher:
             try:
                 stored = await self._publish_once(stream, messages, name)
             except ConnectionLost:
-                if not all(message.id for message in messages):
+                if loop.time() >= give_up_at or not all(message.id for message in messages):
                     raise
                 lost.add(name)
                 await asyncio.sleep(_PAUSE_SECONDS)

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from events import nats_publish
 from events.bus import Message, Storage, Stored
 from events.nats_publish import Publisher
 from events.nats_wire import ConnectionLost
@@ -34,3 +37,11 @@ async def test_a_broken_connection_that_looks_well_does_not_keep_the_event_loop_
         publisher.publish("MAIL", [Message("mail", b"", "a/1"), Message("mail", b"", "b/1")]), 5
     )
     assert stored == [Stored(1, False), Stored(2, False)]
+
+
+async def test_a_connection_that_breaks_each_time_is_given_up_in_time(monkeypatch):
+    """As where the server cuts whoever sends it this very message."""
+    monkeypatch.setattr(nats_publish, "TIMEOUT_SECONDS", 0.05)
+    publisher = Publisher(BrokenPipe(), storage, in_batches=False)
+    with pytest.raises(ConnectionLost):
+        await asyncio.wait_for(publisher.publish("MAIL", [Message("mail", b"", "a/1")]), 5)
