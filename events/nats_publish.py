@@ -168,14 +168,17 @@ class Publisher:
     async def _claim_own(self, stream: str, stored: Sequence[Stored], lost: set[bytes]) -> list[Stored]:
         """Tell duplicates of others from those of our own tries whose answers were lost: the latter are no duplicates.
 
-        Without this, every claim that was under way when the server restarted would look like someone else's.
+        Without this, every claim that was under way when the server restarted would look like someone else's. Where an id
+        came twice in one call, the first message is the one that was stored.
         """
-        return [
-            Stored(answer.sequence, not await self._is_from(stream, answer.sequence, lost))
-            if answer.duplicate
-            else answer
-            for answer in stored
-        ]
+        told: list[Stored] = []
+        own: set[int] = set()
+        for answer in stored:
+            ours = answer.duplicate and answer.sequence not in own and await self._is_from(stream, answer.sequence, lost)
+            if ours:
+                own.add(answer.sequence)
+            told.append(Stored(answer.sequence, answer.duplicate and not ours))
+        return told
 
     async def _is_from(self, stream: str, sequence: int, tries: set[bytes]) -> bool:
         request = json.dumps({"seq": sequence}).encode("ascii")

@@ -1,6 +1,8 @@
 """How messages are published again after a lost connection."""
 
 import asyncio
+import base64
+import json
 
 import pytest
 
@@ -25,6 +27,28 @@ class BrokenPipe:
         """At once: it looks well."""
 
 
+class LostAnswer:
+    """Stores what it is sent, breaks before it answers, and then calls everything a duplicate of one and the same message."""
+
+    max_payload = 1_000_000
+
+    def __init__(self):
+        self.sent = []
+
+    async def exchange(self, answers, encode, timeout_seconds):
+        self.sent.append(encode(b"inbox"))
+        if len(self.sent) == 1:
+            raise ConnectionLost
+        return [b'{"stream":"CLAIMS","seq":7,"duplicate":true}'] * answers
+
+    async def ask(self, subject, payload, timeout_seconds):
+        headers = base64.b64encode(self.sent[0].partition(b"NATS/1.0")[2]).decode()
+        return json.dumps({"message": {"hdrs": headers}}).encode()
+
+    async def wait_until_connected(self, timeout_seconds):
+        """At once."""
+
+
 async def storage():
     return Storage(used=0, limit=None)
 
@@ -45,3 +69,10 @@ async def test_a_connection_that_breaks_each_time_is_given_up_in_time(monkeypatc
     publisher = Publisher(BrokenPipe(), storage, in_batches=False)
     with pytest.raises(ConnectionLost):
         await asyncio.wait_for(publisher.publish("MAIL", [Message("mail", b"", "a/1")]), 5)
+
+
+async def test_of_two_messages_with_one_id_only_the_first_is_ours_though_the_answer_was_lost():
+    """Otherwise both copies of a mail would count as claimed."""
+    publisher = Publisher(LostAnswer(), storage, in_batches=False)
+    stored = await publisher.publish("CLAIMS", [Message("claims", b"1", "a/1"), Message("claims", b"2", "a/1")])
+    assert stored == [Stored(7, False), Stored(7, True)]
