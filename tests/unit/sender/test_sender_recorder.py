@@ -1,12 +1,13 @@
 """Decisions are written down in an order in which a death loses nothing, and waited for as long as it takes."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 from sender_world import Process, World, refused
 
 from events import facts, ids
-from events.errors import BusUnavailable
+from events.errors import BusUnavailable, StreamFull
 from events.facts import EmailAccepted, EmailInDoubt
 from events.metrics import DELIVERY_LATENCY_SECONDS, EMAILS_NOT_SENT, EMAILS_SENT
 from sender import outcomes
@@ -89,6 +90,30 @@ async def test_facts_are_stated_once_though_the_server_forgot_a_publish_that_was
     await world.until_settled()
     assert await world.stories() == {"mail00": ["accepted"], "mail01": ["accepted"]}
     assert len(await world.facts()) == 2
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_calls_that_store_some_of_their_messages_and_refuse_the_rest_are_made_good(world, times):
+    publish, failures = world.bus.publish, Counter()
+
+    async def store_every_other(stream, messages):
+        if failures[stream] < times and stream != "ADVISORIES":
+            failures[stream] += 1
+            await publish(stream, messages[failures[stream] % 2 :: 2])
+            raise StreamFull("there was room for some")
+        return await publish(stream, messages)
+
+    mails = [f"mail{n:02}" for n in range(12)]
+    world.relay.script |= {"mail01": [refused("soft")], "mail02": [refused("block")], "mail03": [refused("hard")]}
+    await world.queue(*mails, provider="gmail")
+    world.bus.publish = store_every_other
+    await world.start()
+    await world.until_settled()
+    special = {"mail01": ["deferred", "accepted"], "mail02": ["failed"], "mail03": ["bounced"]}
+    assert await world.stories() == {mail: special.get(mail, ["accepted"]) for mail in mails}
+    assert max(world.relay.took.values()) == 1
+    assert (await world.bus.stream_state("DLQ")).messages == 1
+    assert {"CLAIMS", "JOURNAL", "MAIL", "DLQ", "EVENTS"} == set(failures)
 
 
 async def test_a_retry_is_queued_once_though_it_was_tried_before_the_server_answered_and_forgot_it(world):
