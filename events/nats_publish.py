@@ -174,7 +174,9 @@ class Publisher:
         told: list[Stored] = []
         own: set[int] = set()
         for answer in stored:
-            ours = answer.duplicate and answer.sequence not in own and await self._is_from(stream, answer.sequence, lost)
+            ours = (
+                answer.duplicate and answer.sequence not in own and await self._is_from(stream, answer.sequence, lost)
+            )
             if ours:
                 own.add(answer.sequence)
             told.append(Stored(answer.sequence, answer.duplicate and not ours))
