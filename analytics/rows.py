@@ -46,6 +46,8 @@ _Answer: TypeAlias = tuple[str, int, str, str, str]
 _NO_ANSWER: Final[_Answer] = ("", 0, "", "", "")
 
 _ACCEPTED: Final = "accepted"
+_LATE: Final = "late"
+"""Stands where a class of failure would, at an acceptance that resolves a doubt."""
 _COUNTS: Final = tuple(name for name, kind in tables.CAMPAIGN_FACTS.schema[1:] if kind == "UInt64")
 """The columns of campaign facts after the words."""
 
@@ -110,7 +112,8 @@ def _row_by_row(messages: Iterable[Stated]) -> Rows:
 def _fit(accepted: Sequence[EmailAccepted]) -> bool:
     """Whether `mail_row` takes the fields of all of them as they are. NaN is within no bounds."""
     return (
-        all(0 <= fact.attempt <= _UINT16 and 0 <= fact.code <= _UINT16 for fact in accepted)
+        not any(fact.late for fact in accepted)
+        and all(0 <= fact.attempt <= _UINT16 and 0 <= fact.code <= _UINT16 for fact in accepted)
         and all(0.0 <= fact.at <= _LAST_MOMENT for fact in accepted)
         and all(0.0 <= fact.latency_seconds <= _LONGEST_LATENCY_SECONDS for fact in accepted)
     )
@@ -146,7 +149,8 @@ def mail_row(sequence: int, fact: MailFact) -> Row:
     answer = _NO_ANSWER
     match fact:
         case EmailAccepted():
-            answer, latency = ("", fact.code, fact.enhanced, fact.reply, ""), fact.latency_seconds
+            late = _LATE if fact.late else ""
+            answer, latency = (late, fact.code, fact.enhanced, fact.reply, ""), fact.latency_seconds
         case EmailDeferred():
             answer, retry_at = _answer(fact), fact.retry_at
         case EmailBounced() | EmailFailed():

@@ -95,6 +95,8 @@ class EmailAccepted(_MailFact, frozen=True, tag="accepted"):
     code: int = 250
     enhanced: str = ""
     reply: str = ""
+    late: bool = False
+    """The attempt had been stated to be in doubt before, which this resolves."""
 
 
 class EmailDeferred(_MailFact, frozen=True, tag="deferred"):

@@ -90,9 +90,10 @@ def fact_message(fact: Fact) -> Message:
     return Message(facts.subject_of(fact), facts.encode(fact), facts.id_of(fact))
 
 
-def late_message(fact: MailFact) -> Message:
+def late_message(fact: EmailAccepted) -> Message:
     """The fact under a second id: evidence that comes after the same attempt was stated to be in doubt."""
-    return fact_message(fact)._replace(id=f"{facts.id_of(fact)}/late")
+    late = msgspec.structs.replace(fact, late=True)
+    return fact_message(late)._replace(id=f"{facts.id_of(late)}/late")
 
 
 def to_fact(decision: Decision, held: Held, now: float) -> MailFact:

@@ -156,13 +156,13 @@ class Recorder:
         if not any(answer.duplicate for answer in stored):
             return
         late = {
-            answer.sequence: record
+            answer.sequence: fact
             for record, answer in zip(records, stored, strict=True)
-            if answer.duplicate and isinstance(record.fact, EmailAccepted)
+            if answer.duplicate and isinstance(fact := record.fact, EmailAccepted)
         }
         said = await read_at(self._bus, streams.EVENTS.name, subjects.EVENTS, late)
         evidence = [
-            outcomes.late_message(late[sequence].fact)
+            outcomes.late_message(late[sequence])
             for sequence, event in said.items()
             if isinstance(facts.decode(event.payload), EmailInDoubt)
         ]

@@ -85,5 +85,6 @@ ALL: Final = (
     "failures",
     "trails",
     "contested",
+    "doubtful",
 )
 """With the rollups, which fill themselves."""

@@ -152,6 +152,13 @@ async def test_a_mail_that_was_tried_again_after_doubt_counts_once(store, report
     assert await reports.ledger("spring") == await reports.exact_ledger("spring") == expected
 
 
+async def test_a_late_acceptance_resolves_a_doubt_while_mails_are_queued_still(store, reports):
+    stated = [facts.BatchPlanned("spring", AT, 1, 9), in_doubt(1), in_doubt(2)]
+    await insert(store, [*stated, facts.EmailAccepted(*mail(1), 1.0, late=True)])
+    assert await reports.ledger("spring") == Ledger(planned=9, accepted=1, in_doubt=1, queued=7)
+    assert [row.mail_id for row in await reports.doubts("spring")] == [ids.mail_id("spring", "user2@example.com")]
+
+
 async def test_a_mail_replayed_from_the_dlq_counts_once(store, reports):
     stated = [facts.BatchPlanned("spring", AT, 1, 2)]
     stated += [deferred(1), failed(1, attempt=2), failed(2)]
@@ -217,7 +224,8 @@ async def test_an_outcome_stated_twice_makes_the_ledger_count_mail_by_mail(store
 
 
 async def test_mails_in_doubt_are_listed_until_something_is_known(store, reports):
-    stated = [in_doubt(1), in_doubt(2), accepted(2), in_doubt(3), facts.DoubtResolved(*mail(3), "accepted", "cli")]
+    late = facts.EmailAccepted(*mail(2), 1.0, late=True)
+    stated = [in_doubt(1), in_doubt(2), late, in_doubt(3), facts.DoubtResolved(*mail(3), "accepted", "cli")]
     stated += [in_doubt(4), facts.EmailRequeued(*mail(4, attempt=2)), in_doubt(5), in_doubt(5, attempt=2), accepted(6)]
     await insert(store, stated)
     assert [(row.recipient, row.attempt) for row in await reports.doubts("spring")] == [

@@ -1,31 +1,31 @@
 -- Mails that are in doubt now, the newest doubts first, in the form of `events`. The rule is that of `exact_states`.
-SELECT *
+SELECT
+    sequence,
+    toFloat64(at),
+    campaign,
+    'in_doubt',
+    mail_id,
+    attempt,
+    recipient,
+    pool,
+    provider,
+    '',
+    0,
+    '',
+    reply,
+    0.0,
+    NULL
 FROM
 (
-    SELECT
-        sequence,
-        toFloat64(at),
-        campaign,
-        type,
-        mail_id,
-        attempt,
-        recipient,
-        pool,
-        provider,
-        failure_class,
-        code,
-        enhanced,
-        reply,
-        latency_seconds,
-        NULL
-    FROM events
-    WHERE campaign = {campaign:String} AND type = 'in_doubt' AND mail_id IN
+    SELECT *
+    FROM doubtful
+    WHERE campaign = {campaign:String} AND sipHash64(mail_id) IN
     (
-        SELECT mail_id
-        FROM events
+        SELECT mail
+        FROM trails
         WHERE campaign = {campaign:String}
-            AND mail_id IN (SELECT mail_id FROM events WHERE campaign = {campaign:String} AND type = 'in_doubt')
-        GROUP BY mail_id
+            AND mail IN (SELECT mail FROM contested WHERE campaign = {campaign:String})
+        GROUP BY mail
         HAVING max(attempt * 16 + weight) % 16 = 1
     )
     ORDER BY attempt DESC, sequence DESC

@@ -115,6 +115,11 @@ def test_a_fact_of_a_newer_release_is_read_without_its_new_fields(kind):
     assert facts.decode(msgspec.msgpack.encode(newer)) == FACTS[kind]
 
 
+def test_an_acceptance_of_before_there_were_late_ones_is_read_as_in_time():
+    earlier = msgspec.msgpack.decode(golden("accepted.msgpack"))[:-1]
+    assert facts.decode(msgspec.msgpack.encode(earlier)) == FACTS["accepted"]
+
+
 def test_a_mail_of_the_first_release_is_read_with_defaults():
     first = msgspec.msgpack.encode(["abcdefghijklmnop", "a@example.org", 1, 1_800_000_000.5, b"body"])
     assert schemas.decode_mail(first).history == ()

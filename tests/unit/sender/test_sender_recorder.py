@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 from sender_world import Process, World, refused
 
 from events import facts, ids
@@ -219,7 +220,9 @@ async def test_metrics_follow_what_was_stated(world):
 async def test_late_evidence_has_an_id_of_its_own(world):
     fact = EmailAccepted("c", 1.0, "m", 2, "a@example.org", "main", "gmail", 0.5)
     assert outcomes.fact_message(fact).id == ids.outcome_id("m", 2)
-    assert outcomes.late_message(fact).id == "m/2/outcome/late"
+    late = outcomes.late_message(fact)
+    assert late.id == "m/2/outcome/late"
+    assert facts.decode(late.payload) == replace(fact, late=True)
 
 
 async def test_doubts_of_an_accepted_mail_whose_ack_was_lost_are_not_stated(world):
