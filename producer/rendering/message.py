@@ -32,8 +32,8 @@ OWN_HEADERS: Final = frozenset(
 )
 """Lower-case names of headers that campaigns cannot set as further headers: written here, or not for a mail to one recipient."""
 
-MAC: Final = "unsubscribe_mac"
-"""A value beside `compiled.SUPPLIED`: the last part of the unsubscribe token (`events.tokens`)."""
+MAC: Final = "unsubscribe mac"
+"""A value beside `compiled.SUPPLIED`: the last part of the unsubscribe token (`events.tokens`). No template can name it."""
 
 
 def skeleton(campaign: CompiledCampaign) -> list[Piece]:

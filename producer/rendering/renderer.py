@@ -48,10 +48,13 @@ class Renderer:
         self._link = f"{campaign.public_url}/u/{campaign.id}."
         self._digest = ids.mail_digests(campaign.id)
         self._mac = signer.mac
-        blanks = Blanks(skeleton(campaign))
+        pieces = skeleton(campaign)
+        blanks = Blanks(pieces)
         self.form, self._fill = blanks.form, blanks.fill
         self._filler = Filler(self.form)
-        self._needs_smtputf8 = not repr(self.form.parts).isascii()
+        # Of what stands in every mail only our own addresses may not be ASCII. Options are no matter: they are encoded wherever
+        # they are chosen.
+        self._needs_smtputf8 = not all(piece.isascii() for piece in pieces if isinstance(piece, str))
 
     def row(self, recipient: Recipient) -> Row:
         """What the templates see: the recipient's values and `compiled.SUPPLIED`, which cannot be overridden."""

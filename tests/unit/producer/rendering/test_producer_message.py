@@ -154,6 +154,17 @@ def test_no_line_is_too_long_and_all_but_addresses_is_ascii(address: str, name: 
     assert rendered.smtputf8 is to.smtputf8
 
 
+@pytest.mark.parametrize("subject", ["Grüße, {{ name }}", "{% if name %}Grüße{% else %}Hallo{% endif %}", "{{ name }}"])
+def test_a_subject_beyond_ascii_does_not_need_smtputf8(subject: str) -> None:
+    rendered = render(msgspec.structs.replace(CAMPAIGN, subject=subject), recipient(name="Zoë"))
+    assert rendered.message.isascii()
+    assert not rendered.smtputf8
+
+
+def test_an_address_of_ours_beyond_ascii_needs_smtputf8() -> None:
+    assert render(msgspec.structs.replace(CAMPAIGN, reply_to=(Mailbox("zoë@example.com"),))).smtputf8
+
+
 values = st.one_of(
     st.none(), st.integers(), st.floats(), st.text(max_size=30), st.lists(st.text(max_size=5), max_size=2)
 )
@@ -292,6 +303,16 @@ def test_fields_of_the_audience_cannot_pass_for_our_own_values() -> None:
     found = parse(render(fields, recipient(name="eve@example.com", city="https://evil.example")).message)
     assert found["Subject"] == "ada@gmail.com"
     assert "evil" not in bodies(found)["text/html"]
+
+
+def test_a_field_of_the_audience_may_have_any_name_that_templates_do_not_find_supplied() -> None:
+    fields = msgspec.structs.replace(
+        CAMPAIGN, fields=("name", "unsubscribe_mac"), text="{{ unsubscribe_mac }}", headers=()
+    )
+    fields = msgspec.structs.replace(fields, html="", subject="{{ name }}")
+    assert (
+        bodies(parse(render(fields, recipient(city="00:00:5e:00:53:af")).message))["text/plain"] == "00:00:5e:00:53:af"
+    )
 
 
 def test_a_renderer_is_what_a_campaign_compiles_to() -> None:
