@@ -12,6 +12,9 @@ from typing import Any, Final, TypeVar
 KEPT_SECONDS: Final = 2.0
 """The longest that an answer is kept."""
 
+MOST_KEPT: Final = 2_000
+"""Nothing may be inserted for days, while anybody may ask for campaigns that do not exist."""
+
 Answer = TypeVar("Answer")
 
 
@@ -22,6 +25,9 @@ class Answers:
         self._clock = clock
         self._kept: dict[Hashable, tuple[float, Any]] = {}
         self._ingested = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
     def as_of(self, ingested: int) -> None:
         """The events up to this one are in ClickHouse now; 0: nobody knows, and nothing is kept."""
@@ -39,5 +45,7 @@ class Answers:
         ingested = self._ingested
         answer = await ask()
         if ingested and ingested == self._ingested:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
             self._kept[key] = now, answer
         return answer

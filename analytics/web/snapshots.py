@@ -59,7 +59,8 @@ class Composer:
         self._answers = Answers(clock)
         self._summaries: dict[str, tuple[float, CampaignSummary]] = {}
         """With the moment at which each was asked for."""
-        self._sparklines: dict[str, list[int]] = {}
+        self._sparklines: dict[str, tuple[float | None, list[int]]] = {}
+        """With the end of the campaign as it was known then."""
 
     async def overview(self) -> Overview:
         known = await self._known()
@@ -187,16 +188,18 @@ class Composer:
 
     async def _sparkline(self, info: CampaignInfo, known: _Known) -> list[int]:
         """Asked of ClickHouse while the campaign runs; what has ended does not change any more."""
-        if info.finished_at is not None and info.id in self._sparklines:
-            return self._sparklines[info.id]
+        finished_at, sparkline = self._sparklines.get(info.id, (None, []))
+        if info.finished_at is not None and finished_at == info.finished_at:
+            return sparkline
         if known.health.analytics != "unavailable" and info.id in known.summaries:
             now = self._clock()
             since = info.created_at if info.created_at is not None else now
             step = figures.step_for((info.finished_at or now) - since, figures.SPARKLINE_POINTS)
             points = await self._rate(info.id, since, step)
             settled = figures.complete(points, step, now, info.finished_at)
-            self._sparklines[info.id] = [figures.outcomes(point) for point in settled]
-        return self._sparklines.get(info.id, [])
+            sparkline = [figures.outcomes(point) for point in settled]
+            self._sparklines[info.id] = info.finished_at, sparkline
+        return sparkline
 
     async def _figures_if_possible(self, info: CampaignInfo, known: _Known) -> Figures | None:
         summary = known.summaries.get(info.id)

@@ -1,7 +1,7 @@
 import pytest
 
 from analytics.errors import ClickHouseUnavailable
-from analytics.web.answers import KEPT_SECONDS, Answers
+from analytics.web.answers import KEPT_SECONDS, MOST_KEPT, Answers
 
 
 class Asked:
@@ -41,6 +41,13 @@ async def test_no_answer_is_kept_for_long(answers, clock):
     await answers.get("rate", asked)
     clock.advance(KEPT_SECONDS)
     assert await answers.get("rate", asked) == 2
+
+
+async def test_while_nothing_is_inserted_memory_does_not_grow_with_the_questions(answers):
+    answers.as_of(17)
+    for campaign in range(3 * MOST_KEPT):
+        await answers.get(("overview", campaign), Asked())
+    assert len(answers) <= MOST_KEPT
 
 
 async def test_where_nobody_knows_what_is_inserted_nothing_is_kept(answers):

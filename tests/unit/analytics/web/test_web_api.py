@@ -145,6 +145,19 @@ async def test_figures_known_before_clickhouse_went_are_shown_with_their_age(cli
     assert all(card.progress is not None for card in overview.campaigns)
 
 
+async def test_the_sparkline_of_a_campaign_that_was_seen_running_goes_to_its_end(client, bus, plays, clock):
+    async def sparkline():
+        overview = decoded(await client.get("/api/campaigns"), models.Overview)
+        return next(card.sparkline for card in overview.campaigns if card.campaign.id == "spring-launch")
+
+    spring = next(play for play in plays if play.campaign.id == "spring-launch")
+    running = await sparkline()
+    clock.advance(spring.length)
+    await campaigns.change(bus, "spring-launch", lambda campaign: campaigns.finish(campaign, clock()))
+    assert sum(await sparkline()) > 1.2 * sum(running)
+    assert await sparkline() == await sparkline()
+
+
 async def test_without_clickhouse_a_report_is_refused_for_now(client, reports):
     reports.unavailable = True
     response = await client.get("/api/campaigns/spring-launch/report")
