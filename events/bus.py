@@ -188,7 +188,7 @@ class Bus(Protocol):
     async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
         """Store messages of one stream, in order; returns when all are stored, an answer each.
 
-        All of them are atomic batches where the server allows it, else single publishes; either way a repeat with the
+        In atomic batches where these spare syncs or rounds between replicas, else singly; either way a repeat with the
         same ids is harmless. Raises `RetryLater`; then each was stored or not, and the same call again settles it.
         """
         ...

@@ -54,7 +54,7 @@ BATCH_SIZE: Final = 50_000
 """Recipients in a batch, at most."""
 
 ATOMIC_BATCH: Final = 500
-"""Messages in one atomic publish; the server allows 1,000 (ADR-50)."""
+"""Messages published together: in one atomic batch, of which the server allows 1,000 (ADR-50), or singly in one write."""
 
 
 class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):

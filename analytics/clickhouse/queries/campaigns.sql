@@ -1,5 +1,5 @@
--- The newest campaigns that have facts, the newest first, and one more that is named. One that was closed and reopened since is
--- running.
+-- The newest campaigns that have facts, the newest first; one that is named is among them, however old. One that was closed and
+-- reopened since is running.
 SELECT * EXCEPT (first_at)
 FROM
 (
