@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 AT_MOST_SECONDS = 180
-PROCESSES = {"nats-server", "web", "producer-1", "sender-1", "simulator", "launch", "total"}
+PROCESSES = {"nats-server", "web", "producer-1", "sender-1", "sender-2", "simulator", "launch", "total"}
 
 
 @pytest.mark.parametrize("options", [(), ("--prefill", "--no-pipelining")], ids=" ".join)
