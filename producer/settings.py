@@ -20,3 +20,8 @@ class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Recipients in a batch, at most: what one producer takes at a time."""
     rejects_dir: Path | None = None
     """Where files of unusable audience rows go; unset: beside the audience."""
+    mx_lookup: bool = False
+    """Look up the MX records of domains whose name does not tell who hosts them, so that mail for Google Workspace and Microsoft
+    365 goes in the lanes of these providers. Off by default: a demo should ask no DNS about anybody."""
+    dns_servers: tuple[str, ...] = ()
+    """The resolvers to ask, as `address` or `address:port`; empty: those of the system."""

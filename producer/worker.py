@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from events import metrics, schemas, streams, subjects
@@ -23,6 +24,8 @@ from events.patience import Stopped, sleep
 from events.schemas import BatchJob
 from producer.batch import BatchRun, Clock
 from producer.chunk import Presses
+from producer.exchangers import Exchangers
+from producer.hosting import Hosting
 from producer.patience import Patience
 from producer.progress import ProgressKeeper, Superseded
 from producer.recipients import blob
@@ -45,15 +48,28 @@ async def run(bus: Bus, settings: ProducerSettings, *, clock: Clock, stop: async
     Raises `StreamMissing` where the streams are not set up.
     """
     consumer = await Patience("start", stop).insist(lambda: bus.consumer(streams.BATCHES.name, streams.PRODUCER.name))
-    worker = Worker(bus, consumer, settings, clock=clock, stop=stop)
-    async with asyncio.TaskGroup() as tasks:
-        background = [tasks.create_task(worker.standings.follow()), tasks.create_task(worker.keep_what_is_held())]
-        try:
-            await worker.work()
-        finally:
-            for task in background:
-                task.cancel()
-    await worker.hand_back()
+    async with _hosting(settings, clock) as hosting:
+        worker = Worker(bus, consumer, settings, hosting, clock=clock, stop=stop)
+        async with asyncio.TaskGroup() as tasks:
+            background = [tasks.create_task(worker.standings.follow()), tasks.create_task(worker.keep_what_is_held())]
+            try:
+                await worker.work()
+            finally:
+                for task in background:
+                    task.cancel()
+        await worker.hand_back()
+
+
+@asynccontextmanager
+async def _hosting(settings: ProducerSettings, clock: Clock) -> AsyncIterator[Hosting | None]:
+    if not settings.mx_lookup:
+        yield None
+        return
+    exchangers = Exchangers(settings.dns_servers)
+    try:
+        yield Hosting(exchangers.of, clock)
+    finally:
+        await exchangers.close()
 
 
 class _Parked(NamedTuple):
@@ -67,8 +83,16 @@ class Worker:
     """One producer's hands: what it holds, and what it does with it."""
 
     def __init__(
-        self, bus: Bus, consumer: Consumer, settings: ProducerSettings, *, clock: Clock, stop: asyncio.Event
+        self,
+        bus: Bus,
+        consumer: Consumer,
+        settings: ProducerSettings,
+        hosting: Hosting | None = None,
+        *,
+        clock: Clock,
+        stop: asyncio.Event,
     ) -> None:
+        self._hosting = hosting
         self.standings = Standings(bus)
         self._bus = bus
         self._consumer = consumer
@@ -121,6 +145,8 @@ class Worker:
         rows = blob.decode(await self._insist(lambda: blobs.get(job.recipients)))
         if len(rows) != job.planned:
             raise ValueError(f"{job.recipients} holds {len(rows)} recipients, and {job.planned} were planned")
+        if self._hosting is not None:
+            rows = await self._hosting.place(rows)
         keeper = ProgressKeeper(await self._insist(lambda: self._bus.bucket(streams.PROGRESS)), job)
         batch = BatchRun(self._bus, job, keeper, press, clock=self._clock, stop=self._stop)
         match await batch.run(rows, lambda: not self._stop.is_set() and self.standings.is_wanted(job.campaign)):

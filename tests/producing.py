@@ -72,9 +72,11 @@ async def set_status(bus: Bus, status: schemas.CampaignStatus) -> None:
     await (await bus.bucket(streams.CAMPAIGNS)).put("autumn", schemas.encode_campaign(campaign))
 
 
-async def produce(bus: Bus, clock: Callable[[], float], until: Callable[[], Any]) -> None:
+async def produce(
+    bus: Bus, clock: Callable[[], float], until: Callable[[], Any], settings: ProducerSettings = SETTINGS
+) -> None:
     """A producer that works until the condition holds, and then disappears without a word. Raises what it dies of."""
-    running = asyncio.create_task(worker.run(bus, SETTINGS, clock=clock, stop=asyncio.Event()))
+    running = asyncio.create_task(worker.run(bus, settings, clock=clock, stop=asyncio.Event()))
     async with asyncio.timeout(20):
         while not running.done() and not await until():
             await asyncio.wait({running}, timeout=0.001)
