@@ -19,9 +19,10 @@ from events.secrets import without_password
 from jetpost.errors import SettingsInvalid
 from jetpost.settings_tree import (
     ANY,
-    NAMES,
+    DOT,
     PREFIX,
     Leaf,
+    NameRule,
     Path,
     StructType,
     branch_of,
@@ -126,13 +127,16 @@ class _Found:
             self.values[path] = Value({}, self.origin)
 
     def _named_well(self, leaf: Leaf, path: Path) -> bool:
-        bad = [
-            part for wanted, part in zip(leaf.path, path, strict=False) if wanted == ANY and not NAMES.fullmatch(part)
-        ]
+        names = [part for wanted, part in zip(leaf.path, path, strict=False) if wanted == ANY]
+        bad = [(name, rule) for name, rule in zip(names, leaf.names, strict=False) if not rule.pattern.fullmatch(name)]
         self.problems += [
-            f"{self.origin}: {'.'.join(path)}: the name {part!r} must be 1 to 32 of a-z, 0-9 and -" for part in bad
+            f"{self.origin}: {'.'.join(path)}: the name {name!r} must be {rule.said}{self._hint_at_dots(rule)}"
+            for name, rule in bad
         ]
         return not bad
+
+    def _hint_at_dots(self, rule: NameRule) -> str:
+        return f"; in a variable a dot is {DOT}" if rule.dotted and self.origin == ENVIRONMENT else ""
 
     def values_or_raise(self) -> dict[Path, Value]:
         if self.problems:
@@ -166,8 +170,8 @@ def _match_variable(known: Sequence[Leaf], variable: str) -> tuple[Leaf, Path] |
     for leaf in known:
         pattern = "_".join("([A-Z0-9_]+)" if part == ANY else re.escape(part.upper()) for part in leaf.path)
         if match := re.fullmatch(f"{PREFIX}_{pattern}", variable):
-            names = iter(match.groups())
-            return leaf, tuple(next(names).lower().replace("_", "-") if p == ANY else p for p in leaf.path)
+            names = (rule.name_of(part) for rule, part in zip(leaf.names, match.groups(), strict=True))
+            return leaf, tuple(next(names) if part == ANY else part for part in leaf.path)
     return None
 
 

@@ -2,7 +2,8 @@
 
 A leaf `nats.url` is the key `url` in the table `[nats]` of the settings file and the variable `JETPOST_NATS_URL` in the
 environment. A mapping of structs, such as the pools, has leaves for any name: `sender.pools.*.host`. Such names keep to
-`NAMES`, so that a name and its form in the environment (`my-pool`, `MY_POOL`) tell each other.
+a rule, `NAMES` or that of the mapping's own keys, so that a name and its form in the environment tell each other: `my-pool` and
+`MY_POOL`, `mail.my-shop.example` and `MAIL___MY_SHOP___EXAMPLE`.
 """
 
 from __future__ import annotations
@@ -25,9 +26,29 @@ PREFIX: Final = "JETPOST"
 ANY: Final = "*"
 NAMES: Final = re.compile(r"[a-z0-9-]{1,32}")
 """Names of pools: tokens of NATS subjects, and the same in every source of settings."""
+DOT: Final = "___"
+"""In a variable. A name with dots in it has no three hyphens in a row, nor a hyphen beside a dot."""
 
 Path: TypeAlias = tuple[str, ...]
 StructType: TypeAlias = type[msgspec.Struct]
+
+
+class NameRule(NamedTuple):
+    """What the names in a mapping must be."""
+
+    pattern: re.Pattern[str]
+    said: str
+    """The same for people."""
+    dotted: bool = False
+    """Whether they may have dots in them."""
+
+    def name_of(self, variable_part: str) -> str:
+        """The name that stands in a variable as this."""
+        dotted = variable_part.lower().replace(DOT, ".") if self.dotted else variable_part.lower()
+        return dotted.replace("_", "-")
+
+
+_USUAL_NAMES: Final = NameRule(NAMES, "1 to 32 of a-z, 0-9 and -")
 
 
 class Leaf(NamedTuple):
@@ -37,6 +58,8 @@ class Leaf(NamedTuple):
     type: Any
     default: Any
     struct: StructType
+    names: tuple[NameRule, ...] = ()
+    """One for each `ANY` in the path."""
 
     @property
     def key(self) -> str:
@@ -57,26 +80,26 @@ class Leaf(NamedTuple):
 
 def variable_of(path: Path) -> str:
     """`("sender", "pools", "my-pool", "host")` is `JETPOST_SENDER_POOLS_MY_POOL_HOST`."""
-    return "_".join((PREFIX, *(part.upper().replace("-", "_") for part in path)))
+    return "_".join((PREFIX, *(part.upper().replace("-", "_").replace(".", DOT) for part in path)))
 
 
 @cache
-def leaves(struct: StructType, path: Path = ()) -> tuple[Leaf, ...]:
+def leaves(struct: StructType, path: Path = (), names: tuple[NameRule, ...] = ()) -> tuple[Leaf, ...]:
     """Every setting under a struct, in the order in which the structs declare them."""
-    return tuple(_leaves(struct, path))
+    return tuple(_leaves(struct, path, names))
 
 
-def _leaves(struct: StructType, path: Path) -> Iterator[Leaf]:
+def _leaves(struct: StructType, path: Path, names: tuple[NameRule, ...]) -> Iterator[Leaf]:
     types = get_type_hints(struct, include_extras=True)
     for field in msgspec.structs.fields(struct):
         here = (*path, field.name)
         branch = branch_of(types[field.name])
         if branch is not None:
-            yield from leaves(branch, here)
+            yield from leaves(branch, here, names)
         elif (element := element_of(types[field.name])) is not None:
-            yield from leaves(element, (*here, ANY))
+            yield from leaves(element, (*here, ANY), (*names, _rule_of(types[field.name])))
         else:
-            yield Leaf(here, types[field.name], _default(field), struct)
+            yield Leaf(here, types[field.name], _default(field), struct, names)
 
 
 def branch_of(annotation: object) -> StructType | None:
@@ -90,6 +113,15 @@ def element_of(annotation: object) -> StructType | None:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return branch_of(get_args(annotation)[1])
     return None
+
+
+def _rule_of(annotation: object) -> NameRule:
+    """That of a mapping's keys: `Mapping[Annotated[str, Meta(pattern=…, description=…)], …]` has one of its own."""
+    key = get_args(annotation)[0]
+    for meta in get_args(key)[1:]:
+        if isinstance(meta, msgspec.Meta) and meta.pattern:
+            return NameRule(re.compile(meta.pattern), meta.description or meta.pattern, dotted=True)
+    return _USUAL_NAMES
 
 
 def _default(field: msgspec.structs.FieldInfo) -> object:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+
+from events.secrets import Discreet
+
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+Domain: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"(?!.*---)(?=.{{4,253}}$){_LABEL}(?:\.{_LABEL})+",
+        description="a domain in lower case, in its ASCII form (xn--… for others), without three hyphens in a row",
+    ),
+]
 
 
 class Relay(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +55,25 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True):
     """Send messages with BDAT (RFC 3030) where the server offers CHUNKING beside it; saves both sides a look at every byte."""
     pipeline_depth: int = 16
     """Mails in one turn of a session. What a dying process leaves in doubt is at most this, times the sessions."""
+    relay_signs: bool = False
+    """The relay signs with DKIM for the From domains of this pool: its mails are not signed here, and nobody warns of that."""
+
+
+class DkimKeys(Discreet, frozen=True, kw_only=True):
+    """The keys that sign the mails from one domain and from those below it. Each is a file, or a text in the environment."""
+
+    rsa_selector: str = ""
+    """Where the public half of the RSA key lies in DNS: `<selector>._domainkey.<domain>`. `jetpost dkim keygen` makes both."""
+    rsa_key_file: Path | None = None
+    """PEM file with the RSA key, which every mailbox provider can verify."""
+    rsa_private_key: str = ""
+    """The same key as PEM text, in place of a file. Secret: give it in the environment."""
+    ed25519_selector: str = ""
+    """The same for the Ed25519 key; not the selector of the RSA key."""
+    ed25519_key_file: Path | None = None
+    """PEM file with the Ed25519 key (RFC 8463): a second signature, for a sixth of the time of an RSA one; few verify it yet."""
+    ed25519_private_key: str = ""
+    """The same key as PEM text, in place of a file. Secret: give it in the environment."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +102,8 @@ class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The pools that this sender serves, each with its relay."""
     retry: RetryPolicy = RetryPolicy()
     """When failed mails are tried again."""
+    dkim: dict[Domain, DkimKeys] = msgspec.field(default_factory=dict)
+    """What mails are signed with, by domain."""
     fetch_mails: int = 250
     """Mails in one fetch from a lane. Larger saves little; smaller costs the server a request each."""
     prefetch_mails: int = 500

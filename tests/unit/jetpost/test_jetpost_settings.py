@@ -1,6 +1,7 @@
 """Settings from file and environment."""
 
 import pathlib
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -14,8 +15,9 @@ from jetpost.errors import SettingsInvalid
 from jetpost.settings import Settings, display, load, to_environment
 from jetpost.settings_sources import build, from_environment, from_file
 from jetpost.settings_tree import NAMES, field_docs, leaves, type_name
-from sender.settings import Relay
+from sender.settings import DkimKeys, Domain, Relay
 
+DOMAIN = re.compile(Domain.__metadata__[0].pattern)
 SECRET = "tr0ub4dor"
 
 
@@ -74,6 +76,25 @@ def test_a_pool_of_the_file_gets_its_password_from_the_environment():
     pathlib.Path("jetpost.toml").write_text('[sender.pools.my-pool]\nhost = "mx"')
     found = load(None, {"JETPOST_SENDER_POOLS_MY_POOL_PASSWORD": SECRET})
     assert found.settings.sender.pools == {"my-pool": Relay(host="mx", password=SECRET)}
+
+
+def test_domains_are_names_with_dots():
+    pathlib.Path("jetpost.toml").write_text('[sender.dkim."news.my-shop.example"]\nrsa_selector = "s"')
+    found = load(None, {"JETPOST_SENDER_DKIM_NEWS___MY_SHOP___EXAMPLE_RSA_PRIVATE_KEY": SECRET})
+    keys = DkimKeys(rsa_selector="s", rsa_private_key=SECRET)
+    assert found.settings.sender.dkim == {"news.my-shop.example": keys}
+    assert SECRET not in repr(keys)
+
+
+@pytest.mark.parametrize("name", ["Example.com", "com", "a..com", "-a.com", "a---b.com", "bücher.example", "a_b.com"])
+def test_a_name_that_is_no_domain_is_refused_where_one_is_wanted(name):
+    (problem,) = problems_of(f'[sender.dkim."{name}"]\nrsa_selector = "s"')
+    assert f"the name {name!r} must be a domain in lower case" in problem
+
+
+def test_a_variable_with_too_few_underscores_between_labels_is_explained():
+    (problem,) = problems_of(environment={"JETPOST_SENDER_DKIM_EXAMPLE_COM_RSA_SELECTOR": "s"})
+    assert problem.endswith("in a variable a dot is ___")
 
 
 @pytest.mark.parametrize("name", ["My", "a_b", '"a.b"', '"a b"', "x" * 33, '""'])
@@ -229,15 +250,18 @@ _texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_si
 @hypothesis_settings(deadline=None)
 @given(
     names=st.sets(st.from_regex(NAMES, fullmatch=True), min_size=1, max_size=4),
+    domains=st.sets(st.from_regex(DOMAIN, fullmatch=True).filter(DOMAIN.fullmatch), max_size=3),
     text=_texts,
     hosts=st.lists(_texts, max_size=3),
     number=st.floats(0, 1e9),
     truth=st.booleans(),
 )
-def test_settings_survive_the_way_through_an_environment(names, text, hosts, number, truth):
+def test_settings_survive_the_way_through_an_environment(names, domains, text, hosts, number, truth):
     relay = Relay(host=text, password=text, verify=truth, connect_timeout_seconds=number)
     settings = Settings()
-    settings = replace(settings, sender=replace(settings.sender, pools=dict.fromkeys(names, relay)))
+    keys = DkimKeys(rsa_selector=text, ed25519_private_key=text)
+    pools, dkim = dict.fromkeys(names, relay), dict.fromkeys(domains, keys)
+    settings = replace(settings, sender=replace(settings.sender, pools=pools, dkim=dkim))
     settings = replace(settings, web=replace(settings.web, allowed_hosts=tuple(hosts)))
     assert load(pathlib.Path("/dev/null"), to_environment(settings)).settings == settings
 
