@@ -31,6 +31,7 @@ from events.facts import (
     EmailRequeued,
     EmailSuppressed,
     MailFact,
+    SendingStarted,
 )
 
 Row: TypeAlias = tuple[Any, ...]
@@ -199,6 +200,8 @@ def campaign_row(sequence: int, fact: CampaignFact) -> Row:
             return _campaign(sequence, fact, status=fact.status, batch=fact.reopened, cancelled=fact.cancelled)
         case CampaignReopened():
             return _campaign(sequence, fact, batch=fact.reopened)
+        case SendingStarted():
+            return _campaign(sequence, fact)
         case _:
             assert_never(fact)
 

@@ -5,6 +5,8 @@
     planning, running, paused → cancelled
     finished → running, when mails that were given up are put back (`reopen`)
 
+A campaign with a start waits for it beside all that (`Campaign.is_scheduled`, `events.schedule`).
+
 The transitions are pure. `change` applies one to the bucket with optimistic locking, so that two people (or a person and
 the splitter) who act at once never overwrite each other: whoever comes second decides anew on what the first one wrote.
 """
@@ -12,7 +14,7 @@ the splitter) who act at once never overwrite each other: whoever comes second d
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -23,6 +25,8 @@ from events.facts import CampaignReopened
 from events.schemas import Campaign
 
 Transition: TypeAlias = Callable[[Campaign], Campaign]
+
+_UNPAUSED: Final[dict[str, Any]] = {"resume_to": None, "pause_reason": "", "pause_note": ""}
 
 
 class CampaignError(BusError):
@@ -43,22 +47,29 @@ class Cancellation(NamedTuple):
     """Mails taken out of the queue, waiting retries included. What senders hold already is still sent."""
 
 
-def pause(campaign: Campaign) -> Campaign:
-    """Nothing more is sent until `resume`; nothing is lost. Raises `WrongStatus` unless planning, running or paused."""
+def pause(campaign: Campaign, *, reason: str = "", note: str = "") -> Campaign:
+    """Nothing more is sent until `resume`; nothing is lost. Raises `WrongStatus` unless planning, running or paused.
+
+    Where the system does it, `reason` is a word for why, and `note` tells people what happened and what to do.
+    """
     match campaign.status:
         case "planning" | "running":
-            return msgspec.structs.replace(campaign, status="paused", resume_to=campaign.status)
+            return msgspec.structs.replace(
+                campaign, status="paused", resume_to=campaign.status, pause_reason=reason, pause_note=note
+            )
         case "paused":
             return campaign
         case "cancelled" | "finished":
             raise WrongStatus(f"The campaign is {campaign.status}: there is nothing left to pause.")
 
 
-def resume(campaign: Campaign) -> Campaign:
-    """Go on where `pause` stopped. Raises `WrongStatus` where the campaign has ended."""
+def resume(campaign: Campaign, now: float) -> Campaign:
+    """Go on where `pause` stopped; what missed its start meanwhile starts now. Raises `WrongStatus` where it has ended."""
     match campaign.status:
         case "paused":
-            return msgspec.structs.replace(campaign, status=campaign.resume_to or "running", resume_to=None)
+            late = campaign.starts_at is not None and campaign.is_scheduled and campaign.starts_at <= now
+            going_on = msgspec.structs.replace(campaign, **_UNPAUSED, status=campaign.resume_to or "running")
+            return msgspec.structs.replace(going_on, started_at=now) if late else going_on
         case "planning" | "running":
             return campaign
         case "cancelled" | "finished":
@@ -69,7 +80,7 @@ def cancel(campaign: Campaign) -> Campaign:
     """End it for good; what was not sent never will be. Raises `WrongStatus` where it has finished."""
     match campaign.status:
         case "planning" | "running" | "paused":
-            return msgspec.structs.replace(campaign, status="cancelled", resume_to=None)
+            return msgspec.structs.replace(campaign, **_UNPAUSED, status="cancelled")
         case "cancelled":
             return campaign
         case "finished":
@@ -95,7 +106,7 @@ def finish(campaign: Campaign, at: float) -> Campaign:
     if campaign.finished_at is not None:
         return campaign
     status: schemas.CampaignStatus = "cancelled" if campaign.status == "cancelled" else "finished"
-    return msgspec.structs.replace(campaign, status=status, finished_at=at, resume_to=None)
+    return msgspec.structs.replace(campaign, **_UNPAUSED, status=status, finished_at=at)
 
 
 def reopen(campaign: Campaign) -> Campaign:
@@ -160,9 +171,9 @@ async def pause_campaign(bus: Bus, campaign_id: str) -> Campaign:
     return await change(bus, campaign_id, pause)
 
 
-async def resume_campaign(bus: Bus, campaign_id: str) -> Campaign:
+async def resume_campaign(bus: Bus, campaign_id: str, now: float) -> Campaign:
     """Harmless to repeat. Raises as `change`."""
-    return await change(bus, campaign_id, resume)
+    return await change(bus, campaign_id, lambda campaign: resume(campaign, now))
 
 
 async def cancel_campaign(bus: Bus, campaign_id: str) -> Cancellation:

@@ -78,6 +78,13 @@ class CampaignReopened(_Fact, frozen=True, tag="campaign_reopened"):
     """How often, this time included."""
 
 
+class SendingStarted(_Fact, frozen=True, tag="sending_started"):
+    """A scheduled campaign was let go: from `at` on its mails are sent."""
+
+    scheduled_for: float
+    """When it was to start, Unix seconds; `at` is later where it was held, and earlier where somebody started it at once."""
+
+
 class _MailFact(_Fact, frozen=True):
     mail_id: str
     attempt: int
@@ -173,7 +180,7 @@ MailFact: TypeAlias = (
     | DoubtResolved
 )
 CampaignFact: TypeAlias = (
-    CampaignStarted | BatchPlanned | CampaignPlanned | BatchQueued | CampaignClosed | CampaignReopened
+    CampaignStarted | BatchPlanned | CampaignPlanned | BatchQueued | CampaignClosed | CampaignReopened | SendingStarted
 )
 Fact: TypeAlias = MailFact | CampaignFact
 
@@ -213,7 +220,7 @@ def id_of(fact: Fact) -> str:
     match fact:
         case BatchPlanned() | BatchQueued():
             return f"{fact.campaign}/{fact.batch}/{type_of(fact)}"
-        case CampaignStarted() | CampaignPlanned():
+        case CampaignStarted() | CampaignPlanned() | SendingStarted():
             return f"{fact.campaign}/{type_of(fact)}"
         case CampaignClosed() | CampaignReopened():
             return f"{fact.campaign}/{fact.reopened}/{type_of(fact)}"

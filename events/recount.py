@@ -21,6 +21,7 @@ from events.facts import (
     CampaignStarted,
     Fact,
     MailFact,
+    SendingStarted,
 )
 from events.states import State, rank, state_of
 
@@ -60,7 +61,7 @@ class Recount:
                 self.closings[fact.reopened] = fact
             case CampaignReopened():
                 self._reopened = max(self._reopened, fact.reopened)
-            case CampaignStarted() | BatchQueued():
+            case CampaignStarted() | BatchQueued() | SendingStarted():
                 pass
             case _:
                 assert_never(fact)

@@ -6,7 +6,7 @@ recipient is a msgpack array, for speed. New fields go last, with defaults, so t
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,6 +17,15 @@ DeliveryPolicy = Literal["at_most_once", "at_least_once"]
 """What to do with a mail whose fate nobody knows: leave it in doubt, or try again and risk a duplicate."""
 
 CampaignStatus = Literal["planning", "running", "paused", "cancelled", "finished"]
+
+Priority = Literal["urgent", "normal", "low"]
+"""Which campaigns go first (docs/decisions/0018-priority-and-schedule.md)."""
+
+PastDue = Literal["hold", "send"]
+"""What becomes of a scheduled campaign whose start nobody was there for: hold it and ask, or send it late."""
+
+GRACE_SECONDS: Final = 3_600.0
+"""So late a scheduled campaign still counts as on time."""
 
 
 class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,6 +53,27 @@ class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where `resume` leads back to, while paused."""
     reopened: int = 0
     """How often mails that had been given up or were in doubt were put back (`events.requeue`)."""
+    priority: Priority = "normal"
+    weight: int = 1
+    """Its share of the turns among campaigns of the same priority: one of weight 3 sends three mails to the other's one."""
+    starts_at: float | None = None
+    """Nothing is sent before this moment; None: it starts as soon as its mails are queued."""
+    started_at: float | None = None
+    """When a scheduled campaign was let go."""
+    start_stated: bool = False
+    """Whether EVENTS has the fact `SendingStarted`."""
+    past_due: PastDue = "hold"
+    grace_seconds: float = GRACE_SECONDS
+    """So late after `starts_at` it starts all the same; `past_due` says what happens later."""
+    pause_reason: str = ""
+    """Why the system paused it, in a word, such as `past_due`; empty: it is not paused, or a person did it."""
+    pause_note: str = ""
+    """The same for people: what happened, and what to do."""
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether it waits for its start: nothing of it is sent, whatever its status."""
+        return self.starts_at is not None and self.started_at is None
 
 
 class BatchJob(msgspec.Struct, frozen=True, array_like=True):

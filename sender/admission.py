@@ -16,7 +16,7 @@ class Expire(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """Paused: keep what is held, take nothing more."""
+    """Paused, or before its start: keep what is held, take nothing more."""
 
 
 class Drop(NamedTuple):
@@ -27,6 +27,7 @@ Admission: TypeAlias = Send | Expire | Hold | Drop
 
 
 _SEND = Send()
+_HOLD = Hold()
 
 
 def decide(campaign: Campaign, now: float) -> Admission:
@@ -35,8 +36,10 @@ def decide(campaign: Campaign, now: float) -> Admission:
         case "cancelled":
             return Drop()
         case "paused":
-            return Hold()
+            return _HOLD
         case "planning" | "running" | "finished":
+            if campaign.starts_at is not None and campaign.is_scheduled:
+                return _HOLD
             return Expire() if campaign.deadline is not None and now >= campaign.deadline else _SEND
         case _:
             assert_never(campaign.status)

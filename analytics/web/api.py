@@ -74,10 +74,17 @@ def _bus(request: Request) -> Bus:
     return bus
 
 
+def _now(request: Request) -> float:
+    now: float = request.app.state.clock()
+    return now
+
+
 TheComposer = Annotated[Composer, Depends(_composer)]
 TheReports = Annotated[Reports, Depends(_reports)]
 TheHub = Annotated[Hub, Depends(_hub)]
 TheBus = Annotated[Bus, Depends(_bus)]
+TheMoment = Annotated[float, Depends(_now)]
+"""Unix seconds."""
 
 
 reading = APIRouter(prefix="/api", tags=["campaigns"])
@@ -218,9 +225,9 @@ async def pause(bus: TheBus, campaign_id: CampaignId) -> Response:
 
 
 @commanding.post("/campaigns/{id}/resume", **_COMMAND)
-async def resume(bus: TheBus, campaign_id: CampaignId) -> Response:
-    """Go on after a pause."""
-    return as_json(models.Changed(campaign=figures.info_of(await campaigns.resume_campaign(bus, campaign_id))))
+async def resume(bus: TheBus, campaign_id: CampaignId, now: TheMoment) -> Response:
+    """Go on after a pause. A campaign whose start passed meanwhile starts now."""
+    return as_json(models.Changed(campaign=figures.info_of(await campaigns.resume_campaign(bus, campaign_id, now))))
 
 
 @commanding.post("/campaigns/{id}/cancel", **_COMMAND)

@@ -39,6 +39,7 @@ def create_app(bus: Bus, reports: Reports, settings: WebSettings, *, clock: Call
         redoc_url=None,
     )
     app.state.bus, app.state.reports, app.state.composer, app.state.hub = bus, reports, composer, hub
+    app.state.clock = clock
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(probes.Stopwatch)
     problems.install(app)

@@ -51,6 +51,13 @@ def info_of(campaign: Campaign) -> CampaignInfo:
         batches=campaign.batches,
         duplicates=campaign.duplicates,
         rejected=campaign.rejected,
+        priority=campaign.priority,
+        weight=campaign.weight,
+        scheduled=campaign.is_scheduled and campaign.finished_at is None,
+        starts_at=campaign.starts_at,
+        started_at=campaign.started_at,
+        pause_reason=campaign.pause_reason,
+        pause_note=campaign.pause_note,
     )
 
 

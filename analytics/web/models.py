@@ -8,7 +8,7 @@ import msgspec
 
 from analytics.reports import EventRow, FailureRow, FirstAttempts, Latency, LatencyPoint, ProviderRow, RatePoint, Sizes
 from events.ledger import Ledger
-from events.schemas import CampaignStatus, DeliveryPolicy
+from events.schemas import CampaignStatus, DeliveryPolicy, Priority
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +46,19 @@ class CampaignInfo(msgspec.Struct, frozen=True, kw_only=True):
     batches: int | None = None
     duplicates: int = 0
     rejected: int = 0
+    priority: Priority = "normal"
+    weight: int = 1
+    """Its share of the turns among campaigns of the same priority."""
+    scheduled: bool = False
+    """It waits for its start: nothing of it is sent."""
+    starts_at: float | None = None
+    """When it is to start; null: as soon as its mails are queued."""
+    started_at: float | None = None
+    """When a scheduled campaign was let go; null: it was not, or never had a start."""
+    pause_reason: str = ""
+    """Why the system paused it, in a word, such as `past_due`; empty: it is not paused, or a person did it."""
+    pause_note: str = ""
+    """The same for people: what happened, and what to do."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

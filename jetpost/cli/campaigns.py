@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Annotated, Any
 
 import msgspec
@@ -107,8 +108,10 @@ def _resume(campaign: _Id) -> None:
 
 async def _change(campaign: str, verb: str) -> None:
     async with bus() as connected:
-        change = campaigns.pause_campaign if verb == "pause" else campaigns.resume_campaign
-        after = await change(connected, campaign)
+        if verb == "pause":
+            after = await campaigns.pause_campaign(connected, campaign)
+        else:
+            after = await campaigns.resume_campaign(connected, campaign, time.time())
         out.print(f"{campaign} is {after.status}.")
 
 

@@ -27,6 +27,7 @@ FACTS = {
     "batch_queued": facts.BatchQueued("spring", AT, 3, 49_990, 4, 6, 500_000_000, 4_500_000),
     "campaign_closed": facts.CampaignClosed("spring", AT, "cancelled", 12),
     "campaign_reopened": facts.CampaignReopened("spring", AT, 2),
+    "sending_started": facts.SendingStarted("spring", AT, AT - 2),
 }
 
 

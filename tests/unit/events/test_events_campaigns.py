@@ -25,7 +25,14 @@ async def stored(memory_bus):
 
 @pytest.mark.parametrize("status", ["planning", "running"])
 def test_resuming_leads_back_to_where_pausing_began(status):
-    assert campaigns.resume(campaigns.pause(campaign(status))) == campaign(status)
+    assert campaigns.resume(campaigns.pause(campaign(status)), 5.0) == campaign(status)
+
+
+def test_a_pause_by_the_system_says_why_until_it_is_over():
+    paused = campaigns.pause(campaign(), reason="past_due", note="It missed its start.")
+    assert (paused.pause_reason, paused.pause_note) == ("past_due", "It missed its start.")
+    assert campaigns.resume(paused, 5.0) == campaign()
+    assert campaigns.cancel(paused).pause_note == ""
 
 
 def test_pausing_twice_keeps_the_way_back():
@@ -34,7 +41,7 @@ def test_pausing_twice_keeps_the_way_back():
 
 
 @pytest.mark.parametrize("status", ["cancelled", "finished"])
-@pytest.mark.parametrize("transition", [campaigns.pause, campaigns.resume])
+@pytest.mark.parametrize("transition", [campaigns.pause, lambda campaign: campaigns.resume(campaign, 5.0)])
 def test_what_has_ended_is_neither_paused_nor_resumed(status, transition):
     with pytest.raises(campaigns.WrongStatus, match=status):
         transition(campaign(status))

@@ -40,6 +40,7 @@ FACTS = {
     ),
     "campaign_closed": facts.CampaignClosed("spring", 1_800_000_000.5, status="cancelled", cancelled=12, reopened=1),
     "campaign_reopened": facts.CampaignReopened("spring", 1_800_000_000.5, reopened=2),
+    "sending_started": facts.SendingStarted("spring", 1_800_000_000.5, scheduled_for=1_799_999_999.0),
     "accepted": facts.EmailAccepted(
         **MAIL, latency_seconds=1.25, code=250, enhanced="2.0.0", reply="250 2.0.0 Ok: queued"
     ),
