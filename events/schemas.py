@@ -6,7 +6,7 @@ recipient is a msgpack array, for speed. New fields go last, with defaults, so t
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -20,6 +20,9 @@ CampaignStatus = Literal["planning", "running", "paused", "cancelled", "finished
 
 Priority = Literal["urgent", "normal", "low"]
 """Which campaigns go first (docs/decisions/0018-priority-and-schedule.md)."""
+
+PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
+"""The highest first."""
 
 PastDue = Literal["hold", "send"]
 """What becomes of a scheduled campaign whose start nobody was there for: hold it and ask, or send it late."""
@@ -69,6 +72,12 @@ class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why the system paused it, in a word, such as `past_due`; empty: it is not paused, or a person did it."""
     pause_note: str = ""
     """The same for people: what happened, and what to do."""
+    routes: dict[str, tuple[str, ...]] = {}
+    """By mailbox provider the pools that its mails go through, the preferred one first; where it has no entry: `pool`."""
+
+    def pools_for(self, provider: str) -> tuple[str, ...]:
+        """The pools for mails to this mailbox provider, the preferred one first."""
+        return self.routes.get(provider) or (self.pool,)
 
     @property
     def is_scheduled(self) -> bool:

@@ -79,6 +79,7 @@ def _campaign(launchable: Launchable, now: float) -> Campaign:
         name=made.name,
         status="planning",
         pool=made.pool,
+        routes=dict(launchable.routes),
         return_path=made.return_path,
         created_at=now,
         policy=launchable.policy,

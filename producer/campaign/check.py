@@ -20,6 +20,7 @@ from producer.campaign.compiled import CompiledCampaign
 from producer.campaign.fields import Sources
 from producer.campaign.file import CampaignFile, Context
 from producer.campaign.problems import Findings, Problem
+from producer.campaign.routing import Routes
 from producer.campaign.templates import Template
 from producer.errors import AudienceUnreadable
 from producer.recipients import audience
@@ -45,6 +46,7 @@ class Launchable(msgspec.Struct, frozen=True):
     projection: Projection
     policy: DeliveryPolicy
     deadline: float | None
+    routes: Routes = {}
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -89,7 +91,10 @@ def _examine(
     if compiled is None:
         return None, None
     sample = _try(campaign, compiled, sources, settings, findings)
-    return Launchable(compiled, campaign.audience, sources.projection, campaign.policy, campaign.deadline), sample
+    launchable = Launchable(
+        compiled, campaign.audience, sources.projection, campaign.policy, campaign.deadline, campaign.routes
+    )
+    return launchable, sample
 
 
 def _columns(campaign: CampaignFile, findings: Findings) -> tuple[str, ...] | None:

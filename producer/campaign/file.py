@@ -15,7 +15,7 @@ import msgspec
 
 from events import ids
 from events.schemas import DeliveryPolicy
-from producer.campaign import locate, mailbox
+from producer.campaign import locate, mailbox, routing
 from producer.campaign.compiled import Mailbox, Unsubscribe
 from producer.campaign.problems import Findings
 from producer.campaign.table import Table
@@ -27,7 +27,7 @@ from producer.rendering.message import OWN_HEADERS
 
 KEYS: Final = (
     *("name", "id", "from", "reply_to", "return_path", "subject", "html", "text", "audience", "pool", "policy"),
-    *("deadline", "headers", "defaults", "list_unsubscribe", "feedback_id", "sample"),
+    *("routes", "deadline", "headers", "defaults", "list_unsubscribe", "feedback_id", "sample"),
 )
 _AUDIENCE_KEYS: Final = ("path", "format", "email", "columns", "encoding")
 _UNSUBSCRIBE_KEYS: Final = ("link", "mailto")
@@ -36,7 +36,6 @@ _TRANSPORT_HEADERS: Final = frozenset({"received", "dkim-signature", "authentica
 """Written by servers on the way, and not by who composes a mail."""
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _duration = re.compile(r"(?:\d+[smhd])+").fullmatch
-_pool_name = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?").fullmatch
 _variable_name = re.compile(r"[^\W\d]\w*").fullmatch
 _feedback_piece = re.compile(r"[!-9;-~]*").fullmatch
 
@@ -66,6 +65,8 @@ class CampaignFile(msgspec.Struct, frozen=True, kw_only=True):
     columns: dict[str, str]
     """Variables and the columns that they mean, where the names differ."""
     pool: str
+    routes: routing.Routes
+    """By mailbox provider the pools to use, the preferred one first; where it has no entry: `pool`."""
     policy: DeliveryPolicy
     deadline: float | None
     headers: tuple[tuple[str, str], ...]
@@ -117,7 +118,7 @@ def _parse(table: Table, folder: Path, context: Context) -> CampaignFile | None:
         table.require(key, example)
     name = table.header_text("name") or ""
     from_ = table.parsed("from", mailbox.parse, _ADDRESS_FIX) or Mailbox("")
-    pool = _pool(table, context)
+    pool, routes = routing.read(table, context.known_pools)
     campaign_id = _id(table, name, context.now)
     return CampaignFile(
         name=name,
@@ -130,6 +131,7 @@ def _parse(table: Table, folder: Path, context: Context) -> CampaignFile | None:
         text=folder / text if (text := table.text("text")) else None,
         **_audience(table, folder),
         pool=pool,
+        routes=routes,
         policy=table.choice("policy", get_args(DeliveryPolicy)) or "at_most_once",
         deadline=_deadline(table, context.now),
         headers=_headers(table),
@@ -180,20 +182,6 @@ def _mailboxes(table: Table, key: str) -> tuple[Mailbox, ...]:
         return (found,) if found else ()
     boxes = [Table({key: item}, table.findings).parsed(key, mailbox.parse, _ADDRESS_FIX) for item in value]
     return tuple(box for box in boxes if box)
-
-
-def _pool(table: Table, context: Context) -> str:
-    known = context.known_pools
-    pool = table.text("pool")
-    if pool is None:
-        return next(iter(known)) if known and len(known) == 1 else "default"
-    if not _pool_name(pool):
-        table.problem(
-            "pool", f"{pool!r} cannot be the name of a pool.", "Use lower-case letters, digits and inner hyphens."
-        )
-    elif known is not None:
-        table.choice("pool", sorted(known))
-    return pool
 
 
 def _audience(table: Table, folder: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.providers import PROVIDERS
 from producer.campaign.compiled import Mailbox, Unsubscribe
 from producer.campaign.file import KEYS, CampaignFile, Context, default_id, load
 from producer.campaign.problems import Problem
@@ -84,6 +85,13 @@ def test_a_problem_reads_like_a_compiler_error(write) -> None:
         ({"pool": '"rely"'}, "pool", 'Did you mean "relay"?'),
         ({"pool": '"x"'}, "pool", "It is one of: marketing, relay."),
         ({"pool": '"a.b"'}, "pool", "lower-case letters"),
+        ({"pool": "[]"}, "pool", "It is empty. Name at least one pool"),
+        ({"pool": "3"}, "pool", 'Write the name of a pool, or several: ["main", "backup"].'),
+        ({"pool": '["relay", "rely"]'}, "pool", 'Did you mean "relay"?'),
+        ({"pool": '["relay", "relay"]'}, "pool", "stands in it twice"),
+        ({"routes": '{ gmial = "relay" }'}, "routes.gmial", 'Did you mean "gmail"?'),
+        ({"routes": '{ gmail = "rely" }'}, "routes.gmail", 'Did you mean "relay"?'),
+        ({"routes": '{ gmail = ["relay", 3] }'}, "routes.gmail", "It is a number."),
         ({"policy": '"at_most_ones"'}, "policy", 'Did you mean "at_most_once"?'),
         ({"deadline": '"soon"'}, "deadline", '"6h"'),
         ({"deadline": "2027-03-01T18:00:00"}, "deadline", "offset"),
@@ -130,6 +138,20 @@ def test_wrong_toml_is_told_with_its_line(write) -> None:
 def test_a_file_that_is_not_there_is_one_problem(tmp_path) -> None:
     (found,) = problems(tmp_path / "campaign.toml")
     assert "No such file" in found.message
+
+
+def test_routes_name_the_pools_of_each_provider_the_preferred_first(write) -> None:
+    campaign = good(write(pool='"relay"', routes='{ gmail = ["marketing", "relay"], other = "marketing" }'))
+    assert campaign.pool == "relay"
+    assert campaign.routes == {"gmail": ("marketing", "relay"), "other": ("marketing",)}
+
+
+def test_several_pools_are_the_route_of_every_provider_without_one_of_its_own(write) -> None:
+    campaign = good(write(pool='["relay", "marketing"]', routes='{ gmail = "marketing" }'))
+    assert campaign.pool == "relay"
+    assert campaign.routes == {
+        provider: ("marketing",) if provider == "gmail" else ("relay", "marketing") for provider in PROVIDERS
+    }
 
 
 @pytest.mark.parametrize(
