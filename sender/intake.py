@@ -61,8 +61,7 @@ class Intake:
         self._campaigns[key] = campaign
         for lane in self.open:
             if lane.campaign.id == key:
-                lane.campaign = campaign
-                lane.changed.set()
+                lane.becomes(campaign)
         self._lanes[campaign.pool].notify()
         if key not in self._feeding:
             self._feeding[key] = [asyncio.create_task(self._serve(key, name)) for name in providers.PROVIDERS]

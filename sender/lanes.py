@@ -21,6 +21,7 @@ from events.bus import Consumer, Delivery
 from events.compression import Decompressor
 from events.schemas import Campaign, Mail
 from sender import admission
+from sender.turns import Share, Turns
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +96,8 @@ class Lane:
         """Sessions that work for this lane now."""
         self.since_done = 0
         """Turns that began since one ended."""
+        self.share: Share | None = None
+        """What its campaign has had of the pool; once the lane is among `Lanes`."""
         self.taken_at = 0.0
         """When mails were taken last, Unix seconds."""
         self.accepted_subject = subjects.event("accepted", campaign.id)
@@ -108,6 +111,13 @@ class Lane:
 
     def __str__(self) -> str:
         return streams.lane_name(self.campaign.id, self.pool, self.provider)
+
+    def becomes(self, campaign: Campaign) -> None:
+        """The newest state of its campaign."""
+        self.campaign = campaign
+        if self.share is not None:
+            self.share.follow(campaign)
+        self.changed.set()
 
     def receive(self, deliveries: Sequence[Delivery], since: float) -> None:
         """Hold what was delivered, by a server that was asked no earlier than `since`."""
@@ -147,6 +157,8 @@ class Lane:
                 taken.append(held)
         if taken:
             self.taken_at = now
+            if self.share is not None:
+                self.share.charge(len(taken))
         self.changed.set()
         return taken
 
@@ -157,7 +169,7 @@ class Lane:
 
 
 class Lanes:
-    """The lanes of one pool, and a fair choice among them: round robin, and no lane more than its share of the sessions.
+    """The lanes of one pool, and whose turn it is: by class and weight (`turns`), no lane more than its share of the sessions.
 
     Up to an equal part of the sessions, and up to `share`, a lane gets those it asks for; beyond the part, or where it is alone
     beyond the share, only as fast as its turns end. So a lane whose turns do not end keeps what it had, and the sessions of
@@ -168,16 +180,19 @@ class Lanes:
         self._sessions = sessions
         self._most_turns = max(1, ceil(sessions * share))
         self._clock = clock
-        self._lanes: deque[Lane] = deque()
+        self._lanes: list[Lane] = []
+        self._turns: Turns[Lane] = Turns()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._closed = False
 
     def add(self, lane: Lane) -> None:
         self._lanes.append(lane)
+        self._turns.add(lane)
         self.notify()
 
     def remove(self, lane: Lane) -> None:
         self._lanes.remove(lane)
+        self._turns.remove(lane)
 
     def notify(self) -> None:
         """Something changed that may make a lane ready. Wakes one session, which wakes the next if there was work for it."""
@@ -227,12 +242,9 @@ class Lanes:
     def _choose(self) -> Lane | None:
         lanes, now = self._lanes, self._clock()
         active = sum([1 for lane in lanes if _is_active(lane, now)]) or 1
-        for _ in range(len(lanes)):
-            lane = lanes[0]
-            lanes.rotate(-1)
-            if lane.waiting and self._may_have_another(lane, active) and _may_move(lane, now):
-                return lane
-        return None
+        return self._turns.choose(
+            lambda lane: bool(lane.waiting) and self._may_have_another(lane, active) and _may_move(lane, now)
+        )
 
     def _may_have_another(self, lane: Lane, active: int) -> bool:
         if lane.turns < min(self._sessions // max(active, _PARTS), self._most_turns):
