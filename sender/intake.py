@@ -22,6 +22,7 @@ from sender.campaigns import Dictionaries
 from sender.lanes import Held, Lane, Lanes
 from sender.patience import Patience
 from sender.settings import SenderSettings
+from sender.starts import Starts
 
 _log = logging.getLogger(__name__)
 
@@ -41,18 +42,22 @@ class Intake:
         self._dictionaries = Dictionaries(bus)
         self._campaigns: dict[str, Campaign] = {}
         self._feeding: dict[str, list[asyncio.Task[None]]] = {}
+        self.starts = Starts(bus, clock, self._pools)
         self.open: set[Lane] = set()
 
     async def run(self) -> None:
-        """Follow the campaigns and keep holds alive, until cancelled."""
-        keeping = asyncio.create_task(self._keep_holds())
+        """Follow the campaigns, let those go whose start has come, and keep holds alive, until cancelled."""
+        watching = self.starts.watch_the_clock(Patience("schedule", self._settings.retry_pause_seconds))
+        beside = [asyncio.create_task(self._keep_holds()), asyncio.create_task(watching)]
         try:
             async for key, campaign in campaigns.follow(
                 self._bus, Patience("watch", self._settings.retry_pause_seconds)
             ):
+                self.starts.take_note(key, campaign)
                 await self._change(key, campaign)
         finally:
-            keeping.cancel()
+            for task in beside:
+                task.cancel()
 
     async def _change(self, key: str, campaign: Campaign | None) -> None:
         if campaign is None or not campaigns.is_open(campaign, self._pools):

@@ -19,7 +19,7 @@ from events.facts import (
     Fact,
     MailFact,
 )
-from events.schemas import Attempt, Mail
+from events.schemas import Attempt, Campaign, Mail
 from sender.drivers.base import Accepted, Reply
 from sender.lanes import Held
 from sender.retry import Bounce, Decision, Done, Doubt, Expire, GiveUp, RetryAt
@@ -57,13 +57,19 @@ def accepted(held: Held, outcome: Accepted) -> Record:
         mail.recipient,
         lane.campaign.pool,
         lane.provider,
-        max(0.0, at - mail.queued_at),
+        max(0.0, at - due_since(mail, lane.campaign)),
         reply.code,
         reply.enhanced,
         reply.text[:REPLY_CHARACTERS],
     )
     message = Message(lane.accepted_subject, facts.encode(fact), f"{held.attempt_id}/outcome")
     return Record(held, None, None, fact, message)
+
+
+def due_since(mail: Mail, campaign: Campaign) -> float:
+    """From when the mail might have been sent, Unix seconds: it was queued, and its campaign was let go."""
+    started = campaign.started_at
+    return mail.queued_at if started is None or started < mail.queued_at else started
 
 
 def to_record(decision: Decision, held: Held, now: float) -> Record:
@@ -102,7 +108,9 @@ def to_fact(decision: Decision, held: Held, now: float) -> MailFact:
     match decision:
         case Done(reply, at):
             who = (lane.campaign.id, at, *common[2:])
-            return EmailAccepted(*who, max(0.0, at - mail.queued_at), reply.code, reply.enhanced, _text(reply))
+            return EmailAccepted(
+                *who, max(0.0, at - due_since(mail, lane.campaign)), reply.code, reply.enhanced, _text(reply)
+            )
         case RetryAt(at, failure_class, _, reply):
             return EmailDeferred(*common, failure_class, reply.code, reply.enhanced, _text(reply), at)
         case Bounce(failure_class, reply):

@@ -68,6 +68,8 @@ class Rules(NamedTuple):
     in_doubt: DeliveryPolicy
     deadline: float | None
     """Unix seconds; None: no deadline."""
+    started_at: float = 0.0
+    """When the campaign was let go, if it had a start: what waited for that was not throttled."""
 
 
 def decide(outcome: Outcome, mail: Mail, rules: Rules, now: float, random: Random) -> Decision:
@@ -119,7 +121,7 @@ def _after_refusal(refused: Refused, mail: Mail, rules: Rules, now: float, rando
 def _after_throttling(refused: Refused, mail: Mail, rules: Rules, now: float, random: Random) -> Decision:
     base = rules.retry.throttled_base_seconds
     at = now + max(base, _hint(refused, rules.retry)) + random() * base
-    if at - mail.queued_at > rules.retry.throttled_max_seconds:
+    if at - max(mail.queued_at, rules.started_at) > rules.retry.throttled_max_seconds:
         return GiveUp("throttled", refused.reason, refused.reply)
     return _in_time(RetryAt(at, "throttled", mail.charged, refused.reply), rules)
 

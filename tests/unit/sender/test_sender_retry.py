@@ -80,6 +80,11 @@ def test_a_mail_throttled_for_a_day_is_given_up():
     assert decide(refused("throttled"), queued_at=NOW - 86_400) == GiveUp("throttled", "reason", REPLY)
 
 
+def test_what_a_mail_waited_for_its_campaign_to_start_does_not_count_as_throttling():
+    rules = RULES._replace(started_at=NOW - 60)
+    assert isinstance(decide(refused("throttled"), rules=rules, queued_at=NOW - 90_000), RetryAt)
+
+
 def test_a_mail_that_was_not_tried_waits_a_little_and_is_not_charged():
     decision = decide(NotTried("connection reset"), charged=3)
     assert decision == RetryAt(NOW + 30, "transient", 3, Reply(0, "", "connection reset"))
