@@ -19,6 +19,7 @@ from events.nats_bus import NatsBus
 from jetpost import logs, metrics, readiness
 from jetpost.errors import Fault
 from jetpost.settings import Settings
+from sender.errors import SenderError
 
 WAIT_FOR_BUS_SECONDS: Final = 2.0
 
@@ -51,7 +52,7 @@ def run(
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_live((component, *beside), settings, main))
-    except (Fault, errors.BusError, AnalyticsError) as error:
+    except (Fault, errors.BusError, AnalyticsError, SenderError) as error:
         _log.critical("%s", error)
         raise SystemExit(2) from error
     except Exception as error:

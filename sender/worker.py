@@ -5,6 +5,7 @@ One turn of a session takes a few mails of one lane through these steps:
     fetch        a lane's mails lie ready, fetched ahead and unclaimed (`intake`)
     admit        is the campaign still to be sent? (`admission`)
     lease        a session that is connected
+    sign         with the keys of the From domain, where there are some (`dkim`)
     claim        the right to make the attempt, which only one worker ever gets (`claims`)
     deliver      through the session's driver
     decide       what the outcome means for the mail (`retry`)
@@ -32,6 +33,7 @@ from sender import admission, retry
 from sender.acknowledger import Acknowledger
 from sender.budget import Budget
 from sender.claims import Claims, Taken, Won
+from sender.dkim.signing import Signing
 from sender.doubts import Doubts
 from sender.drivers.base import Accepted, ConnectionFailed, Driver, NotTried, Outbound, Outcome, Pool, Reply
 from sender.intake import Intake
@@ -109,6 +111,7 @@ class Worker:
         self._settings = settings
         self._clock = clock
         self._random = random
+        self._signing = Signing(settings.dkim, clock)
         self._lines = {
             name: _Line(
                 connect(name, relay),
@@ -165,6 +168,7 @@ class Worker:
         await self._claims.close()
         await self._journal.close()
         await self._intake.close()
+        self._signing.close()
         for line in self._lines.values():
             await line.sessions.close()
 
@@ -237,7 +241,7 @@ class Worker:
             async with line.sessions.lease() as driver:
                 line.connecting.succeeded()
                 turn.held += self._take(lane, min(driver.room, turn.reserved))
-                won, taken = await self._claim(self._open(lane, turn.held))
+                won, taken = await self._claim(await self._sign(line.relay, lane, self._open(lane, turn.held)))
                 left = await self._deliver(driver, turn, won)
             await self._deliver_again(turn, left)
             await self._state_doubts(lane, taken)
@@ -261,6 +265,14 @@ class Worker:
                 given_up = GiveUp("unreadable", "unreadable", Reply(0, "", str(error)))
                 self._recorder.put([to_record(given_up, one, self._clock())])
         return opened
+
+    async def _sign(self, relay: Relay, lane: Lane, opened: list[_Try]) -> list[_Try]:
+        """Before the claim: what a worker that dies has claimed and not sent is in doubt."""
+        signer = self._signing.signer(relay, lane.campaign)
+        if signer is None:
+            return opened
+        signed = await self._signing.sign(signer, [outbound for _, outbound in opened])
+        return [(held, outbound) for (held, _), outbound in zip(opened, signed, strict=True)]
 
     async def _claim(self, opened: Sequence[_Try]) -> tuple[list[_Try], list[tuple[Held, Taken]]]:
         if not opened:

@@ -16,6 +16,7 @@ from jetpost.demo import command as demo
 from jetpost.errors import Fault
 from jetpost.simulator import command as simulator
 from producer.errors import ProducerError
+from sender.errors import SenderError
 
 app: Final = typer.Typer(
     name="jetpost",
@@ -81,7 +82,7 @@ def main() -> None:
     """The entry point: every expected fault becomes one clear message and exit code 2."""
     try:
         app()
-    except (Fault, BusError, ProducerError, AnalyticsError) as error:
+    except (Fault, BusError, ProducerError, AnalyticsError, SenderError) as error:
         typer.secho(f"jetpost: {error}", fg="red", err=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

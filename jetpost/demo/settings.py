@@ -33,7 +33,7 @@ def settings(data_dir: Path, simulator_port: int) -> Settings:
     return Settings(
         data_dir=data_dir,
         producer=ProducerSettings(public_url=f"http://localhost:{web.port}"),
-        sender=SenderSettings(pools={POOL: Relay(port=simulator_port)}, retry=QUICK_RETRIES),
+        sender=SenderSettings(pools={POOL: Relay(port=simulator_port, relay_signs=True)}, retry=QUICK_RETRIES),
         web=web,
         log=LogSettings(format="json"),
     )
