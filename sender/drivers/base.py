@@ -28,9 +28,10 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol, TypeAlias
 
-from events import schemas
+from events import replies, schemas
 
 FailureClass: TypeAlias = schemas.FailureClass
+Reply: TypeAlias = replies.Reply
 
 
 class Outbound(NamedTuple):
@@ -53,17 +54,6 @@ class Outbound(NamedTuple):
     def size(self) -> int:
         """Bytes of the message, as RFC 1870 counts them."""
         return len(self.message)
-
-
-class Reply(NamedTuple):
-    """What a server said."""
-
-    code: int
-    """The SMTP code or HTTP status; 0 where there was no reply, such as on a timeout."""
-    enhanced: str = ""
-    """The enhanced status code (RFC 3463) such as `4.2.2`; empty where there is none."""
-    text: str = ""
-    """The words, of all lines, without the codes."""
 
 
 class Accepted(NamedTuple):

@@ -19,7 +19,7 @@ from aiosmtplib import (
     SMTPTimeoutError,
 )
 
-from sender import replies
+from events import replies
 from sender.drivers.base import ConnectionFailed, Reply
 from sender.settings import Relay
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
-from sender import replies
+from events import replies
 from sender.drivers.base import Accepted
 from sender.drivers.smtp_session import Expect, Session
 from sender.drivers.smtp_wire import Extensions

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from events import classification
 from events.providers import provider_of
-from sender import classification
 from sender.drivers.base import Outbound, Refused, Reply
 
 _TOO_MANY: Final = re.compile(r"too many (?:messages|mails|e-?mails|transactions)", re.IGNORECASE)

@@ -25,10 +25,10 @@ from enum import Enum, auto
 from math import inf
 from typing import Final
 
+from events.replies import ReplyReader
 from sender.drivers import smtp_outcomes, smtp_wire
 from sender.drivers.base import Accepted, NotTried, Outbound, Outcome, Reply, Unknown
 from sender.drivers.smtp_wire import END, RSET, Extensions
-from sender.replies import ReplyReader
 
 _LARGE: Final = 32_768
 """Bytes. From here on the end of a message follows only when all before it has left our buffers, so that a connection that

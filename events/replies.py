@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
-
-from sender.drivers.base import Reply
+from typing import Final, NamedTuple
 
 MAX_LINE: Final = 8_192
 """Bytes. RFC 5321 §4.5.3.1.5 allows 512; real servers send more, none sends this much."""
@@ -24,6 +22,17 @@ _HINT: Final = re.compile(
 )
 _HINT_CONTEXT: Final = re.compile(r"try|retry|wait|again|later|grey|gray|delay|defer|come back|resend", re.IGNORECASE)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600}
+
+
+class Reply(NamedTuple):
+    """What a server said."""
+
+    code: int
+    """The SMTP code or HTTP status; 0 where there was no reply, such as on a timeout."""
+    enhanced: str = ""
+    """The enhanced status code (RFC 3463) such as `4.2.2`; empty where there is none."""
+    text: str = ""
+    """The words, of all lines, without the codes."""
 
 
 class ReplyReader:

@@ -19,7 +19,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sender.drivers.base import FailureClass, Reply
+from events.replies import Reply
+from events.schemas import FailureClass
 
 
 class Rule:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sender import replies
-from sender.classification_rules import RULES, Rule
-from sender.drivers.base import FailureClass, Reply
+from events import replies
+from events.classification_rules import RULES, Rule
+from events.replies import Reply
+from events.schemas import FailureClass
 
 
 class Verdict(NamedTuple):

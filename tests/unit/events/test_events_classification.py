@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sender import classification, replies
-from sender.classification_rules import RULES
-from sender.drivers.base import Reply
+from events import classification, replies
+from events.classification_rules import RULES
+from events.replies import Reply
 
 
 def verdict(text, provider="other"):

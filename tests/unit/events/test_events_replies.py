@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sender import replies
-from sender.drivers.base import Reply
-from sender.replies import ReplyReader
+from events import replies
+from events.replies import Reply, ReplyReader
 
 words = st.text(st.characters(min_codepoint=32, max_codepoint=0x17F, exclude_characters="\x7f"), max_size=40).map(
     str.strip
