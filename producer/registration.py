@@ -73,7 +73,7 @@ async def _create(bus: Bus, campaign: Campaign) -> None:
 
 
 def _campaign(launchable: Launchable, now: float) -> Campaign:
-    made = launchable.campaign
+    made, timing = launchable.campaign, launchable.timing
     return Campaign(
         id=made.id,
         name=made.name,
@@ -83,9 +83,14 @@ def _campaign(launchable: Launchable, now: float) -> Campaign:
         return_path=made.return_path,
         created_at=now,
         policy=launchable.policy,
-        deadline=launchable.deadline,
+        deadline=timing.deadline,
         subject=made.subject,
         from_header=f"{made.from_.name} <{made.from_.address}>" if made.from_.name else made.from_.address,
+        priority=timing.priority,
+        weight=timing.weight,
+        starts_at=timing.starts_at,
+        past_due=timing.past_due,
+        grace_seconds=timing.grace_seconds,
     )
 
 

@@ -22,6 +22,7 @@ from producer.campaign.file import CampaignFile, Context
 from producer.campaign.problems import Findings, Problem
 from producer.campaign.routing import Routes
 from producer.campaign.templates import Template
+from producer.campaign.timing import Timing
 from producer.errors import AudienceUnreadable
 from producer.recipients import audience
 from producer.recipients.addresses import normalise
@@ -45,7 +46,7 @@ class Launchable(msgspec.Struct, frozen=True):
     audience: AudienceFile
     projection: Projection
     policy: DeliveryPolicy
-    deadline: float | None
+    timing: Timing
     routes: Routes = {}
 
 
@@ -71,9 +72,13 @@ def check(
     known_pools: Collection[str] | None,
     now: float,
     settings: ProducerSettings = DEFAULT_SETTINGS,
+    start: float | None = None,
 ) -> Checked:
-    """Everything wrong with a campaign at once; reads the beginning of the audience only. `now` is Unix seconds."""
-    campaign, findings = file.load(path, Context(now, known_pools))
+    """Everything wrong with a campaign at once; reads the beginning of the audience only. `now` is Unix seconds.
+
+    `start` stands in place of the file's, where it is given; `now` or earlier means at once.
+    """
+    campaign, findings = file.load(path, Context(now, known_pools, start))
     launchable, sample = (None, None) if campaign is None else _examine(campaign, findings, now, settings)
     return Checked(path, findings.problems, findings.warnings, None if findings.problems else launchable, sample)
 
@@ -92,7 +97,7 @@ def _examine(
         return None, None
     sample = _try(campaign, compiled, sources, settings, findings)
     launchable = Launchable(
-        compiled, campaign.audience, sources.projection, campaign.policy, campaign.deadline, campaign.routes
+        compiled, campaign.audience, sources.projection, campaign.policy, campaign.timing, campaign.routes
     )
     return launchable, sample
 

@@ -15,10 +15,11 @@ import msgspec
 
 from events import ids
 from events.schemas import DeliveryPolicy
-from producer.campaign import locate, mailbox, routing
+from producer.campaign import locate, mailbox, routing, timing
 from producer.campaign.compiled import Mailbox, Unsubscribe
 from producer.campaign.problems import Findings
 from producer.campaign.table import Table
+from producer.campaign.timing import Timing
 from producer.recipients import audience
 from producer.recipients.addresses import normalise
 from producer.recipients.audience import AudienceFile
@@ -27,15 +28,14 @@ from producer.rendering.message import OWN_HEADERS
 
 KEYS: Final = (
     *("name", "id", "from", "reply_to", "return_path", "subject", "html", "text", "audience", "pool", "policy"),
-    *("routes", "deadline", "headers", "defaults", "list_unsubscribe", "feedback_id", "sample"),
+    *("routes", "headers", "defaults", "list_unsubscribe", "feedback_id", "sample"),
+    *timing.KEYS,
 )
 _AUDIENCE_KEYS: Final = ("path", "format", "email", "columns", "encoding")
 _UNSUBSCRIBE_KEYS: Final = ("link", "mailto")
 _ADDRESS_FIX: Final = 'Write it as "Ann Example <ann@example.com>" or "ann@example.com".'
 _TRANSPORT_HEADERS: Final = frozenset({"received", "dkim-signature", "authentication-results", "return-receipt-to"})
 """Written by servers on the way, and not by who composes a mail."""
-_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_duration = re.compile(r"(?:\d+[smhd])+").fullmatch
 _variable_name = re.compile(r"[^\W\d]\w*").fullmatch
 _feedback_piece = re.compile(r"[!-9;-~]*").fullmatch
 
@@ -47,6 +47,8 @@ class Context(msgspec.Struct, frozen=True):
     """Unix seconds."""
     known_pools: Collection[str] | None = None
     """None: pools are not known here, and any name passes."""
+    start: float | None = None
+    """Given in place of the file's (`timing.read`)."""
 
 
 class CampaignFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +70,7 @@ class CampaignFile(msgspec.Struct, frozen=True, kw_only=True):
     routes: routing.Routes
     """By mailbox provider the pools to use, the preferred one first; where it has no entry: `pool`."""
     policy: DeliveryPolicy
-    deadline: float | None
+    timing: Timing
     headers: tuple[tuple[str, str], ...]
     defaults: dict[str, Any]
     unsubscribe: Unsubscribe
@@ -133,7 +135,7 @@ def _parse(table: Table, folder: Path, context: Context) -> CampaignFile | None:
         pool=pool,
         routes=routes,
         policy=table.choice("policy", get_args(DeliveryPolicy)) or "at_most_once",
-        deadline=_deadline(table, context.now),
+        timing=timing.read(table, context.now, context.start),
         headers=_headers(table),
         defaults=_defaults(table),
         unsubscribe=_unsubscribe(table),
@@ -233,23 +235,6 @@ def _columns(inner: Table) -> dict[str, str]:
             fix = 'Use letters, digits and underscores, such as first_name = "First name".'
             mapping.problem(variable, "Templates cannot name this variable.", fix)
     return {variable: column for variable, column in mapping.items() if isinstance(column, str)}
-
-
-def _deadline(table: Table, now: float) -> float | None:
-    value = table.raw("deadline")
-    fix = 'Write a date with its offset, such as 2027-03-01T18:00:00Z, or a duration, such as "6h" or "1d12h".'
-    if value is None:
-        return None
-    if isinstance(value, str) and _duration(value):
-        return now + sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhd])", value))
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        table.problem("deadline", f"{value!s} is not a moment.", fix)
-        return None
-    if value.timestamp() <= now:
-        table.problem(
-            "deadline", f"{value.isoformat()} has passed: every mail would expire unsent.", "Move it into the future."
-        )
-    return value.timestamp()
 
 
 def _headers(table: Table) -> tuple[tuple[str, str], ...]:

@@ -50,7 +50,7 @@ def test_what_is_left_out_has_sensible_values(write) -> None:
     assert campaign.id == "spring-sale-2027-01-15"
     assert campaign.from_ == Mailbox("ann@example.com", "Ann Example")
     assert campaign.return_path == "ann@example.com"
-    assert (campaign.pool, campaign.policy, campaign.deadline) == ("relay", "at_most_once", None)
+    assert (campaign.pool, campaign.policy, campaign.timing.deadline) == ("relay", "at_most_once", None)
     assert campaign.unsubscribe == Unsubscribe(link=True)
     assert campaign.feedback_id == ("spring-sale-2027-01-15", "relay", "campaign", "example")
 
@@ -152,19 +152,6 @@ def test_several_pools_are_the_route_of_every_provider_without_one_of_its_own(wr
     assert campaign.routes == {
         provider: ("marketing",) if provider == "gmail" else ("relay", "marketing") for provider in PROVIDERS
     }
-
-
-@pytest.mark.parametrize(
-    ("deadline", "moment"),
-    [
-        ('"6h"', NOW + 6 * 3_600),
-        ('"1d12h"', NOW + 36 * 3_600),
-        ("2027-01-15T10:00:00+01:00", NOW + 3_600),
-        ('"90s"', NOW + 90),
-    ],
-)
-def test_a_deadline_is_a_moment_or_a_duration(write, deadline: str, moment: float) -> None:
-    assert good(write(deadline=deadline)).deadline == moment
 
 
 @pytest.mark.parametrize(
