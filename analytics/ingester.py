@@ -19,7 +19,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from analytics import progress, rebuild, rows
+from analytics import progress, rebuild, rows, timing
 from analytics.batching import Range
 from analytics.clickhouse import tables
 from analytics.clickhouse.client import Store
@@ -193,6 +193,9 @@ class Ingester:
             ):
                 if values:
                     await self._insist(partial(self._store.insert, table, values, token))
+            if columns.reactions:
+                timed = await self._insist(partial(timing.timed, self._store, columns.reactions))
+                await self._insist(partial(self._store.insert, tables.REACTIONS, timed, token))
         metrics.EVENTS_INGESTED.inc(len(messages))
         if columns.rejected_events:
             _report_rejected(columns.rejected_events)

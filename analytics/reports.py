@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from analytics import histogram, ledgers
+from analytics import engagement, histogram, ledgers
 from analytics.clickhouse.client import Store
+from analytics.engagement import Engagement
 from events.ledger import Ledger
 
 NEWEST: Final = 2**63
@@ -298,6 +299,10 @@ class Reports:
     async def doubts(self, campaign: str, limit: int = 100) -> list[EventRow]:
         """The mails that are in doubt now, the newest doubts first."""
         return [_event(row) for row in await self._store.query("doubts", campaign=campaign, limit=limit)]
+
+    async def engagement(self, campaign: str) -> Engagement:
+        """What readers did with its mails."""
+        return await engagement.of_campaign(self._store, campaign)
 
     async def sizes(self, campaign: str) -> Sizes:
         ((mails, raw_bytes, queued_bytes),) = await self._store.query("sizes", campaign=campaign)

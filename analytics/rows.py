@@ -24,14 +24,22 @@ from events.facts import (
     DoubtResolved,
     EmailAccepted,
     EmailBounced,
+    EmailClicked,
+    EmailComplained,
     EmailDeferred,
+    EmailDelivered,
     EmailExpired,
     EmailFailed,
     EmailInDoubt,
+    EmailOpened,
     EmailRequeued,
+    EmailResubscribed,
     EmailSuppressed,
+    EmailUnsubscribed,
     MailFact,
+    Reaction,
     SendingStarted,
+    TrackingChanged,
 )
 
 Row: TypeAlias = tuple[Any, ...]
@@ -45,6 +53,9 @@ _UINT64: Final = 18_446_744_073_709_551_615
 _Answer: TypeAlias = tuple[str, int, str, str, str]
 """Class of failure, code, enhanced code, reply, pattern of the reply."""
 _NO_ANSWER: Final[_Answer] = ("", 0, "", "", "")
+
+UNKNOWN_SECONDS: Final = -1.0
+"""In `after_seconds` of a reaction: it is not known when its mail was accepted."""
 
 _ACCEPTED: Final = "accepted"
 _LATE: Final = "late"
@@ -70,6 +81,7 @@ class Rows(NamedTuple):
     events: Sequence[Sequence[Any]]
     campaign_facts: Sequence[Sequence[Any]]
     rejected_events: Sequence[Sequence[Any]]
+    reactions: Sequence[Sequence[Any]]
 
 
 def to_rows(messages: Iterable[Stated]) -> Rows:
@@ -98,16 +110,19 @@ def _row_by_row(messages: Iterable[Stated]) -> Rows:
     events: list[Row] = []
     campaign_facts: list[Row] = []
     rejected: list[Row] = []
+    reactions: list[Row] = []
     for message in messages:
         try:
             fact = facts.decode(message.payload)
             if isinstance(fact, CampaignFact):
                 campaign_facts.append(campaign_row(message.sequence, fact))
+            elif isinstance(fact, Reaction):
+                reactions.append(reaction_row(message.sequence, fact))
             else:
                 events.append(mail_row(message.sequence, fact))
         except (msgspec.DecodeError, ValueError) as error:
             rejected.append((message.sequence, message.subject, bytes(message.payload), str(error)))
-    return Rows(*(list(zip(*rows, strict=True)) for rows in (events, campaign_facts, rejected)))
+    return Rows(*(list(zip(*rows, strict=True)) for rows in (events, campaign_facts, rejected, reactions)))
 
 
 def _fit(accepted: Sequence[EmailAccepted]) -> bool:
@@ -204,6 +219,43 @@ def campaign_row(sequence: int, fact: CampaignFact) -> Row:
             return _campaign(sequence, fact)
         case _:
             assert_never(fact)
+
+
+def reaction_row(sequence: int, fact: Reaction) -> Row:
+    """A row of `tables.REACTIONS`. Raises `ValueError` for what would not fit."""
+    match fact:
+        case EmailOpened():
+            return _reaction(sequence, fact, machine=fact.machine, detail=fact.client)
+        case EmailClicked():
+            return _reaction(sequence, fact, machine=fact.machine, link=fact.link, url=fact.url)
+        case EmailUnsubscribed() | EmailResubscribed():
+            return _reaction(sequence, fact, detail=fact.by)
+        case EmailDelivered() | EmailComplained():
+            return _reaction(sequence, fact, detail=fact.by)
+        case TrackingChanged():
+            return _reaction(sequence, fact, detail="allowed" if fact.allowed else "refused")
+        case _:
+            assert_never(fact)
+
+
+def _reaction(sequence: int, fact: Reaction, link: int = 0, url: str = "", machine: str = "", detail: str = "") -> Row:
+    if not 0 <= link <= _UINT16:
+        raise ValueError(f"link {link} is out of range")
+    kind = type(fact).__struct_config__.tag
+    at = _milliseconds(fact.at)
+    return (
+        sequence,
+        fact.campaign,
+        fact.mail_id,
+        kind,
+        at,
+        fact.recipient,
+        link,
+        url,
+        machine,
+        detail,
+        UNKNOWN_SECONDS,
+    )
 
 
 def _answer(fact: EmailDeferred | EmailBounced | EmailFailed) -> _Answer:

@@ -6,11 +6,14 @@ New fields go last, with defaults. `type_of` gives the word that stands in the s
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, assert_never
 
 import msgspec
 
 from events import ids, subjects
+
+Scope: TypeAlias = Literal["list", "all"]
+"""What somebody unsubscribes from: one list, or all mail of the sender."""
 
 Resolution: TypeAlias = Literal["accepted", "not_sent"]
 """What became of a doubt: the next server had taken the mail, or never got it."""
@@ -98,7 +101,7 @@ class EmailAccepted(_MailFact, frozen=True, tag="accepted"):
     """The next server took responsibility for the mail (RFC 5321 §4.2.5)."""
 
     latency_seconds: float
-    """From queued to accepted."""
+    """From queued to accepted; from the start of a scheduled campaign, where that came later."""
     code: int = 250
     enhanced: str = ""
     reply: str = ""
@@ -168,6 +171,71 @@ class DoubtResolved(_MailFact, frozen=True, tag="doubt_resolved"):
     """The evidence, for people."""
 
 
+class _Reaction(_Fact, frozen=True):
+    """What came of a mail after it was handed over. No outcome: the ledger does not move, whatever it says."""
+
+    mail_id: str
+    recipient: str
+    """Empty where the source knows the mail only by its id, as links do: they carry nobody's address."""
+
+
+class EmailDelivered(_Reaction, frozen=True, tag="delivered"):
+    """The mailbox provider has it, says whoever handed it on."""
+
+    by: str = ""
+
+
+class EmailOpened(_Reaction, frozen=True, tag="opened"):
+    """The mail's pixel was fetched."""
+
+    machine: str = ""
+    """Why it was no person, in a word (`analytics.web.public.visitors`); empty: it may have been one."""
+    client: str = ""
+    """What fetched it on whose behalf, such as `google-proxy`; empty: nothing of note."""
+
+
+class EmailClicked(_Reaction, frozen=True, tag="clicked"):
+    """A link of the mail was followed."""
+
+    link: int
+    """Its number in the campaign's table (`events.links`), from 1; 0: not one of the table."""
+    url: str
+    """Where it leads."""
+    machine: str = ""
+    """As of `EmailOpened`."""
+
+
+class EmailUnsubscribed(_Reaction, frozen=True, tag="unsubscribed"):
+    """Its reader wants no more of this."""
+
+    scope: Scope
+    list: str = ""
+    """Which, where the scope is a list."""
+    by: str = ""
+    """How: `one-click` (RFC 8058), `page`, `mail`, or the name of an ESP."""
+
+
+class EmailResubscribed(_Reaction, frozen=True, tag="resubscribed"):
+    """Its reader takes an unsubscription back."""
+
+    scope: Scope
+    list: str = ""
+    by: str = ""
+
+
+class EmailComplained(_Reaction, frozen=True, tag="complained"):
+    """Its reader called it spam."""
+
+    by: str = ""
+    """Who says so: the name of an ESP, or of a feedback loop."""
+
+
+class TrackingChanged(_Reaction, frozen=True, tag="tracking_changed"):
+    """Its reader decided whether their opens and clicks may be counted, in this mail and in others."""
+
+    allowed: bool
+
+
 MailFact: TypeAlias = (
     EmailAccepted
     | EmailDeferred
@@ -182,7 +250,16 @@ MailFact: TypeAlias = (
 CampaignFact: TypeAlias = (
     CampaignStarted | BatchPlanned | CampaignPlanned | BatchQueued | CampaignClosed | CampaignReopened | SendingStarted
 )
-Fact: TypeAlias = MailFact | CampaignFact
+Reaction: TypeAlias = (
+    EmailDelivered
+    | EmailOpened
+    | EmailClicked
+    | EmailUnsubscribed
+    | EmailResubscribed
+    | EmailComplained
+    | TrackingChanged
+)
+Fact: TypeAlias = MailFact | CampaignFact | Reaction
 
 MAIL_FACTS: tuple[type[MailFact], ...] = (
     EmailAccepted,
@@ -195,6 +272,11 @@ MAIL_FACTS: tuple[type[MailFact], ...] = (
     EmailRequeued,
     DoubtResolved,
 )
+
+OPENS_COUNTED_APART: Final = 60
+"""Seconds. Opens of a mail within the same minute are one: clients and proxies fetch a picture several times."""
+CLICKS_COUNTED_APART: Final = 10
+"""Seconds: a double click, a browser that fetches ahead."""
 
 encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Fact).decode
@@ -228,5 +310,24 @@ def id_of(fact: Fact) -> str:
             return f"{ids.attempt_id(fact.mail_id, fact.attempt)}/requeued"
         case DoubtResolved():
             return f"{ids.attempt_id(fact.mail_id, fact.attempt)}/resolved/{fact.resolution}"
-        case _:
+        case _MailFact():
             return ids.outcome_id(fact.mail_id, fact.attempt)
+        case _:
+            return _id_of_reaction(fact)
+
+
+def _id_of_reaction(fact: Reaction) -> str:
+    match fact:
+        case EmailDelivered() | EmailComplained():
+            which = ""
+        case EmailOpened():
+            which = f"{fact.machine}/{int(fact.at // OPENS_COUNTED_APART)}"
+        case EmailClicked():
+            which = f"{fact.link}/{int(fact.at // CLICKS_COUNTED_APART)}"
+        case EmailUnsubscribed() | EmailResubscribed():
+            which = f"{fact.scope}/{int(fact.at)}"
+        case TrackingChanged():
+            which = f"{fact.allowed}/{int(fact.at)}"
+        case _:
+            assert_never(fact)
+    return f"{fact.mail_id}/{type_of(fact)}/{which}"

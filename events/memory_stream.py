@@ -162,7 +162,7 @@ class MemoryConsumerState:
         return ACK_WAIT_SECONDS if self.spec.ack_wait_seconds is None else self.spec.ack_wait_seconds
 
     def offer(self, sequence: int, subject: str) -> None:
-        if matches(self.spec.filter_subject, subject):
+        if any(matches(wanted, subject) for wanted in (self.spec.filter_subject, *self.spec.also)):
             self._fresh.append(sequence)
 
     def take(self, limit: int, now: float) -> list[Delivery]:

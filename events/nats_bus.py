@@ -6,6 +6,7 @@ import contextlib
 import json
 import ssl
 import weakref
+from datetime import datetime
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -161,6 +162,10 @@ class NatsBus:
         limit = tier.get("limits", {}).get("max_storage", -1)
         return Storage(used=tier["storage"], limit=limit if limit > 0 else None)
 
+    async def server_time(self) -> float:
+        stated = (await self._api(f"STREAM.INFO.KV_{streams.THROTTLE}"))["ts"]  # by the stream's leader (since 2.10)
+        return datetime.fromisoformat(stated).timestamp()
+
     async def count_by_subject(self, stream: str, filter_subject: str) -> Mapping[str, int]:
         counts: dict[str, int] = {}
         while True:
@@ -283,13 +288,19 @@ def _consumer_config(spec: streams.ConsumerSpec, timing: streams.Timing) -> dict
     ack_wait = timing.ack_wait_seconds if spec.ack_wait_seconds is None else spec.ack_wait_seconds
     return {
         "durable_name": spec.name,
-        "filter_subject": spec.filter_subject,
+        **_filters(spec),
         "ack_policy": "all" if spec.cumulative else "explicit",
         "deliver_policy": "all",
         "ack_wait": _nanoseconds(ack_wait),
         "max_deliver": spec.max_deliveries,
         "max_ack_pending": spec.max_ack_pending,
     }
+
+
+def _filters(spec: streams.ConsumerSpec) -> dict[str, Any]:
+    return (
+        {"filter_subjects": [spec.filter_subject, *spec.also]} if spec.also else {"filter_subject": spec.filter_subject}
+    )
 
 
 def _nanoseconds(seconds: float) -> int:

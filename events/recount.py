@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, assert_never, get_args
 from events import facts, streams, subjects
 from events.bus import Bus
 from events.facts import (
+    MAIL_FACTS,
     BatchPlanned,
     BatchQueued,
     CampaignClosed,
@@ -49,9 +50,11 @@ class Recount:
         self._parts: dict[str, bytearray] = {}
 
     def add(self, fact: Fact) -> None:
-        if not isinstance(fact, CampaignFact):
+        if isinstance(fact, MAIL_FACTS):
             self._add(fact)
             return
+        if not isinstance(fact, CampaignFact):
+            return  # what came of a mail afterwards moves nobody in the ledger
         match fact:
             case BatchPlanned():
                 self._batches[fact.batch] = fact.planned

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-_SECRET_NAMES: Final = ("password", "secret", "token", "private_key")
+_SECRET_NAMES: Final = ("password", "secret", "secrets", "token", "private_key")
 _USER_IN_URL: Final = re.compile(r"(?<=://)[^/\s,][^\s,]*@")
 
 

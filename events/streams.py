@@ -80,6 +80,8 @@ class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """None: that of the bus (`Timing`)."""
     max_deliveries: int = -1
     max_ack_pending: int = 5_000
+    also: tuple[str, ...] = ()
+    """Further filters; none may overlap with another."""
     cumulative: bool = False
     """An acknowledgement covers everything before it, too: for a worker that goes through the stream in order."""
 
@@ -133,13 +135,22 @@ ADVISORIES: Final = StreamSpec(
     retention="workqueue",
     description="Mails that were delivered as often as is allowed, until a sender has moved them to the DLQ",
 )
-STREAMS: Final = (BATCHES, MAIL, CLAIMS, JOURNAL, EVENTS, DLQ, ADVISORIES)
+SUPPRESSION: Final = StreamSpec(
+    name="SUPPRESSION",
+    subjects=(subjects.SUPPRESSION,),
+    retention="limits",
+    description="Who gets no mail any more, and who does again. `jetpost suppression compact` keeps it short",
+)
+STREAMS: Final = (BATCHES, MAIL, CLAIMS, JOURNAL, EVENTS, DLQ, ADVISORIES, SUPPRESSION)
 
 CAMPAIGNS: Final = "campaigns"
 PROGRESS: Final = "progress"
 INGEST: Final = "ingest"
-BUCKETS: Final = (CAMPAIGNS, PROGRESS, INGEST)
-"""Key-value buckets: campaigns by id · checkpoints of splitter and producers · ranges that the ingester has cut."""
+PREFERENCES: Final = "preferences"
+THROTTLE: Final = "throttle"
+BUCKETS: Final = (CAMPAIGNS, PROGRESS, INGEST, PREFERENCES, THROTTLE)
+"""Key-value buckets: campaigns by id · checkpoints of splitter and producers · ranges that the ingester has cut · who does not
+want to be tracked · what senders share about limits."""
 
 BLOBS: Final = "blobs"
 """The object store: compiled campaigns, dictionaries, recipients of batches."""
@@ -171,7 +182,16 @@ WAITING: Final = ConsumerSpec(
 """Counts the retries that wait for their time, and is never fetched from: its `ConsumerState.waiting` costs the server the
 same whatever the number, and follows what is scheduled, fires and is purged. `count_by_subject` would list every one."""
 
-CONSUMERS: Final = (PRODUCER, INGESTER, POISON, WAITING)
+WISHES: Final = ConsumerSpec(
+    stream="EVENTS",
+    name="wishes",
+    filter_subject=subjects.event("unsubscribed", "*"),
+    also=tuple(subjects.event(kind, "*") for kind in ("resubscribed", "complained", "tracking_changed")),
+    max_ack_pending=10_000,
+)
+"""What recipients asked for, which `analytics.wishes` carries out."""
+
+CONSUMERS: Final = (PRODUCER, INGESTER, POISON, WAITING, WISHES)
 """The consumers that exist as long as the streams do; those of the lanes come and go with their campaigns."""
 
 

@@ -70,6 +70,22 @@ CAMPAIGN_FACTS: Final = Table(
         ("queued_bytes", "UInt64"),
     ),
 )
+REACTIONS: Final = Table(
+    "reactions",
+    (
+        ("sequence", "UInt64"),
+        ("campaign", "String"),
+        ("mail_id", "String"),
+        ("type", "String"),
+        ("at", _TIME),
+        ("recipient", "String"),
+        ("link", "UInt16"),
+        ("url", "String"),
+        ("machine", "String"),
+        ("detail", "String"),
+        ("after_seconds", "Float32"),
+    ),
+)
 REJECTED_EVENTS: Final = Table(
     "rejected_events",
     (("sequence", "UInt64"), ("subject", "String"), ("payload", "String"), ("reason", "String")),
@@ -78,6 +94,7 @@ REJECTED_EVENTS: Final = Table(
 ALL: Final = (
     EVENTS.name,
     CAMPAIGN_FACTS.name,
+    REACTIONS.name,
     REJECTED_EVENTS.name,
     "outcomes",
     "totals",

@@ -267,6 +267,12 @@ class TestConsuming:
         deliveries = await fetch_all(await bus.consumer("EVENTS", "one"), 2)
         assert [d.subject for d in deliveries] == ["events.accepted.spring", "events.bounced.spring"]
 
+    async def test_a_consumer_may_have_several_filters(self, bus):
+        names = ["accepted.spring", "unsubscribed.spring", "opened.spring", "complained.summer"]
+        await bus.publish("EVENTS", [Message(f"events.{name}", b"") for name in names])
+        deliveries = await fetch_all(await bus.consumer("EVENTS", streams.WISHES.name), 2)
+        assert [d.subject for d in deliveries] == ["events.unsubscribed.spring", "events.complained.summer"]
+
 
 class TestCumulativeConsumers:
     @pytest.fixture

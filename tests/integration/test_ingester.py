@@ -225,3 +225,40 @@ async def test_what_cannot_be_read_is_kept_and_counted_and_stops_nothing(bus, st
         await is_settled(bus)
     assert await counted(store) == {1}
     assert REGISTRY.get_sample_value("events_rejected_total") == before + 2
+
+
+async def publish_facts(bus, *told):
+    await bus.publish("EVENTS", [Message(facts.subject_of(fact), facts.encode(fact)) for fact in told])
+
+
+async def test_reactions_are_counted_and_leave_the_ledger_alone(bus, store):
+    at = 1e9 + 100
+    async with running(bus, store):
+        await publish_facts(bus, facts.BatchPlanned("spring", 1e9, 1, 20))
+        await publish_accepted(bus, 20)
+        await is_settled(bus)
+        reports = Reports(store, bus.clock)
+        before = await reports.ledger("spring")
+        await publish_facts(
+            bus,
+            facts.EmailOpened("spring", at, "m1", ""),
+            facts.EmailOpened("spring", at + 70, "m1", ""),
+            facts.EmailOpened("spring", at, "m2", "", "apple-mpp"),
+            facts.EmailClicked("spring", at, "m1", "", 1, "https://shop.example/"),
+            facts.EmailClicked("spring", at + 20, "m1", "", 2, "https://shop.example/sale"),
+            facts.EmailClicked("spring", 1e9 + 2, "m3", "", 1, "https://shop.example/"),  # two seconds after its mail
+            *(facts.EmailClicked("spring", at + n / 10, "m4", "", n, f"https://shop.example/{n}") for n in (1, 2, 3)),
+            facts.EmailUnsubscribed("spring", at, "m1", "", "all"),
+            facts.EmailUnsubscribed("spring", at, "m2", "", "all"),
+            facts.EmailResubscribed("spring", at + 1, "m2", "", "all"),
+            facts.EmailComplained("spring", at, "m5", ""),
+        )
+        await is_settled(bus)
+    found = await reports.engagement("spring")
+    assert (found.opens, found.machine_opens, found.unique_opens) == (3, 1, 1)
+    assert (found.clicks, found.machine_clicks, found.unique_clicks) == (6, 4, 1)
+    assert [(link.number, link.url, link.clicks, link.unique_clicks) for link in found.links][:1] == [
+        (1, "https://shop.example/", 2, 1)
+    ]
+    assert (found.unsubscribed, found.complained) == (1, 1)
+    assert await reports.ledger("spring") == await reports.exact_ledger("spring") == before

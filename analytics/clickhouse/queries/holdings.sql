@@ -6,5 +6,7 @@ FROM
     UNION ALL
     SELECT sequence FROM campaign_facts FINAL
     UNION ALL
+    SELECT sequence FROM reactions
+    UNION ALL
     SELECT sequence FROM rejected_events
 )

@@ -11,6 +11,7 @@ from events.bus import Record
 AT = 1_800_000_000.123
 
 MAIL = ("spring", AT, "mail", 2, "jo@example.com", "main", "gmail")
+REACTION = ("spring", AT, "mail", "")
 FACTS = {
     "accepted": facts.EmailAccepted(*MAIL, latency_seconds=1.5, code=250, enhanced="2.0.0", reply="ok 17"),
     "deferred": facts.EmailDeferred(*MAIL, "soft", 452, "4.2.2", "over quota by 17", AT + 60),
@@ -28,6 +29,13 @@ FACTS = {
     "campaign_closed": facts.CampaignClosed("spring", AT, "cancelled", 12),
     "campaign_reopened": facts.CampaignReopened("spring", AT, 2),
     "sending_started": facts.SendingStarted("spring", AT, AT - 2),
+    "delivered": facts.EmailDelivered(*REACTION, "ses"),
+    "opened": facts.EmailOpened(*REACTION, "apple-mpp"),
+    "clicked": facts.EmailClicked(*REACTION, 3, "https://shop.example/sale"),
+    "unsubscribed": facts.EmailUnsubscribed(*REACTION, "list", "weekly", "one-click"),
+    "resubscribed": facts.EmailResubscribed(*REACTION, "all", "", "page"),
+    "complained": facts.EmailComplained(*REACTION, "sendgrid"),
+    "tracking_changed": facts.TrackingChanged(*REACTION, allowed=False),
 }
 
 
@@ -38,7 +46,16 @@ def record(payload, sequence=7):
 def row_of(fact):
     """The one row that a fact becomes, by column."""
     made = rows.to_rows([record(facts.encode(fact))])
-    table, columns = (tables.EVENTS, made.events) if made.events else (tables.CAMPAIGN_FACTS, made.campaign_facts)
+    (table, columns), *more = [
+        (table, columns)
+        for table, columns in (
+            (tables.EVENTS, made.events),
+            (tables.CAMPAIGN_FACTS, made.campaign_facts),
+            (tables.REACTIONS, made.reactions),
+        )
+        if columns
+    ]
+    assert not more
     return {name: value for name, (value,) in zip(table.columns, columns, strict=True)}
 
 
@@ -68,6 +85,15 @@ def test_an_accepted_mail_keeps_its_reply_and_latency_but_needs_no_pattern():
 
 def test_the_reason_of_a_suppression_stands_where_replies_stand():
     assert row_of(FACTS["suppressed"])["reply"] == "complained"
+
+
+def test_what_a_reader_did_stands_in_columns_of_its_own():
+    row = row_of(FACTS["clicked"])
+    assert (row["mail_id"], row["link"], row["url"]) == ("mail", 3, "https://shop.example/sale")
+    assert (row["machine"], row["after_seconds"]) == ("", rows.UNKNOWN_SECONDS)
+    assert row_of(FACTS["opened"])["machine"] == "apple-mpp"
+    assert row_of(FACTS["unsubscribed"])["detail"] == "one-click"
+    assert row_of(FACTS["tracking_changed"])["detail"] == "refused"
 
 
 def test_how_a_doubt_was_resolved_and_by_whom_stands_in_its_row():
@@ -123,7 +149,7 @@ def test_every_message_becomes_exactly_one_row(chosen):
 
 
 def test_a_table_without_rows_has_no_columns():
-    assert rows.to_rows([]) == ([], [], [])
+    assert rows.to_rows([]) == ([], [], [], [])
 
 
 USUAL = st.builds(
@@ -169,6 +195,6 @@ def test_many_facts_together_become_the_rows_that_each_becomes_alone(usual, unus
     records = [record(payload, sequence) for sequence, payload in enumerate(payloads, 1)]
     alone = [by_table(rows.to_rows([one])) for one in records]
     assert by_table(rows.to_rows(records)) == [
-        sorted(row for made in alone for row in made[table]) for table in range(3)
+        sorted(row for made in alone for row in made[table]) for table in range(len(rows.Rows._fields))
     ]
     assert by_table(rows.to_rows(records)) == by_table(rows._row_by_row(records))

@@ -21,6 +21,7 @@ MAIL = {
     "provider": "gmail",
 }
 REFUSAL = {"failure_class": "soft", "code": 452, "enhanced": "4.2.2", "reply": "452 4.2.2 Mailbox full"}
+REACTION = {name: MAIL[name] for name in ("campaign", "at", "mail_id", "recipient")}
 
 FACTS = {
     "campaign_started": facts.CampaignStarted("spring", 1_800_000_000.5, name="Spring sale", pool="main"),
@@ -52,6 +53,13 @@ FACTS = {
     "in_doubt": facts.EmailInDoubt(**MAIL, reason="redelivered after a claim"),
     "requeued": facts.EmailRequeued(**MAIL, reason="resend", may_repeat=True),
     "doubt_resolved": facts.DoubtResolved(**MAIL, resolution="not_sent", by="cli", note="not in the relay's log"),
+    "delivered": facts.EmailDelivered(**REACTION, by="ses"),
+    "opened": facts.EmailOpened(**REACTION, machine="apple-mpp", client="yahoo-proxy"),
+    "clicked": facts.EmailClicked(**REACTION, link=3, url="https://shop.example/sale?a=1&b=2", machine="scanner"),
+    "unsubscribed": facts.EmailUnsubscribed(**REACTION, scope="list", list="weekly", by="one-click"),
+    "resubscribed": facts.EmailResubscribed(**REACTION, scope="all", by="page"),
+    "complained": facts.EmailComplained(**REACTION, by="sendgrid"),
+    "tracking_changed": facts.TrackingChanged(**REACTION, allowed=False),
 }
 BATCH = schemas.BatchJob("spring", 3, 50_000, "spring/batch/3")
 QUEUED = schemas.Mail(
@@ -91,7 +99,10 @@ def test_a_fact_has_its_golden_bytes(kind):
 
 def test_every_fact_has_golden_bytes():
     kinds = {facts.type_of(fact) for fact in FACTS.values()}
-    tags = {kind.__struct_config__.tag for kind in (*facts.MAIL_FACTS, *facts.CampaignFact.__args__)}
+    tags = {
+        kind.__struct_config__.tag
+        for kind in (*facts.MAIL_FACTS, *facts.CampaignFact.__args__, *facts.Reaction.__args__)
+    }
     assert kinds == set(FACTS) == tags
 
 
