@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
 from events.secrets import Discreet
 
-_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN_PATTERN: Final = rf"(?!.*---)(?=.{{4,253}}$){_LABEL}(?:\.{_LABEL})+"
 Domain: TypeAlias = Annotated[
     str,
     msgspec.Meta(
-        pattern=rf"(?!.*---)(?=.{{4,253}}$){_LABEL}(?:\.{_LABEL})+",
+        pattern=DOMAIN_PATTERN,
         description="a domain in lower case, in its ASCII form (xn--… for others), without three hyphens in a row",
     ),
 ]

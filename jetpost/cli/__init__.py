@@ -10,7 +10,20 @@ import typer
 from analytics.errors import AnalyticsError
 from events.errors import BusError
 from jetpost import version
-from jetpost.cli import campaigns, components, dlq, doubts, events, files, rebuild, reconcile, retries, server, settings
+from jetpost.cli import (
+    campaigns,
+    components,
+    dkim,
+    dlq,
+    doubts,
+    events,
+    files,
+    rebuild,
+    reconcile,
+    retries,
+    server,
+    settings,
+)
 from jetpost.cli.state import remember_settings_file
 from jetpost.demo import command as demo
 from jetpost.errors import Fault
@@ -73,6 +86,7 @@ for commands in (
     components,
     rebuild,
     simulator,
+    dkim,
     settings,
 ):
     commands.register(app)

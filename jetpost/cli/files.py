@@ -13,6 +13,7 @@ import msgspec
 import typer
 from rich.live import Live
 
+from jetpost.authentication import checked_for_authentication
 from jetpost.cli.state import Fault, bus, effective, err, out, run, web_url
 from jetpost.display import plain, size
 from jetpost.settings import Settings
@@ -162,7 +163,8 @@ def _say_what_was_launched(launched: launch.Launched) -> None:
 
 
 def _checked(file: Path, settings: Settings) -> Checked:
-    return check(file, list(settings.sender.pools), time.time(), settings.producer)
+    checked = check(file, list(settings.sender.pools), time.time(), settings.producer)
+    return checked_for_authentication(checked, settings)
 
 
 def _tell(checked: Checked) -> None:

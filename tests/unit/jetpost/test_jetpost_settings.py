@@ -15,9 +15,9 @@ from jetpost.errors import SettingsInvalid
 from jetpost.settings import Settings, display, load, to_environment
 from jetpost.settings_sources import build, from_environment, from_file
 from jetpost.settings_tree import NAMES, field_docs, leaves, type_name
-from sender.settings import DkimKeys, Domain, Relay
+from sender.settings import DOMAIN_PATTERN, DkimKeys, Relay
 
-DOMAIN = re.compile(Domain.__metadata__[0].pattern)
+DOMAIN = re.compile(DOMAIN_PATTERN)
 SECRET = "tr0ub4dor"
 
 
@@ -231,6 +231,7 @@ def test_no_representation_shows_a_secret():
         (("nats", "password"), "", "(not set)"),
         (("nats", "url"), "nats://u:p@ss@h1:1,nats://tok@h2", "nats://***@h1:1,nats://***@h2"),
         (("analytics", "clickhouse", "url"), "chdb:///home/me@work/x", "chdb:///home/me@work/x"),
+        (("producer", "databases", "crm", "url"), "postgresql://h/x?password=p&a=b", "postgresql://h/x?password=***&a=b"),
         (("data_dir",), pathlib.Path("x"), "x"),
         (("web", "allowed_hosts"), ("a", "b"), ("a", "b")),
     ],
