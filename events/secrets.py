@@ -9,6 +9,7 @@ import msgspec
 
 _SECRET_NAMES: Final = ("password", "secret", "secrets", "token", "private_key")
 _USER_IN_URL: Final = re.compile(r"(?<=://)[^/\s,][^\s,]*@")
+_PASSWORD_IN_URL: Final = re.compile(r"(?i)(?<=[?&;])((?:ssl)?password|pwd|token|secret)=[^&;\s]+")
 
 
 def is_secret(name: str) -> bool:
@@ -18,7 +19,7 @@ def is_secret(name: str) -> bool:
 
 def without_password(text: str) -> str:
     """Text whose addresses have lost user and password: `nats://***@host`. Greedy: hides too much sooner than too little."""
-    return _USER_IN_URL.sub("***@", text)
+    return _PASSWORD_IN_URL.sub(r"\1=***", _USER_IN_URL.sub("***@", text))
 
 
 class Discreet(msgspec.Struct, frozen=True, kw_only=True):
