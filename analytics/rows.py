@@ -16,6 +16,8 @@ from events import facts
 from events.facts import (
     BatchPlanned,
     BatchQueued,
+    BreakerClosed,
+    BreakerOpened,
     CampaignClosed,
     CampaignFact,
     CampaignPlanned,
@@ -217,6 +219,11 @@ def campaign_row(sequence: int, fact: CampaignFact) -> Row:
             return _campaign(sequence, fact, batch=fact.reopened)
         case SendingStarted():
             return _campaign(sequence, fact)
+        case BreakerOpened():
+            counts = {"batch": fact.number, "failed": fact.bad, "queued": fact.mails}
+            return _campaign(sequence, fact, name=fact.provider, pool=fact.pool, status=fact.cause, **counts)
+        case BreakerClosed():
+            return _campaign(sequence, fact, name=fact.provider, pool=fact.pool, status=fact.by, batch=fact.number)
         case _:
             assert_never(fact)
 

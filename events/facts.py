@@ -88,6 +88,36 @@ class SendingStarted(_Fact, frozen=True, tag="sending_started"):
     """When it was to start, Unix seconds; `at` is later where it was held, and earlier where somebody started it at once."""
 
 
+class BreakerOpened(_Fact, frozen=True, tag="breaker_opened"):
+    """The circuit breaker stopped a lane of the campaign, or all of them; their mails wait."""
+
+    pool: str
+    """Empty, as `provider`, where the whole campaign was stopped."""
+    provider: str
+    number: int
+    """How often this lane was stopped, this time included."""
+    cause: str
+    """`hard_bounces`, `blocks`, `complaints` or `canary`."""
+    bad: int
+    mails: int
+    """`bad` mails of so many."""
+    limit: float
+    """The share that is allowed."""
+    reason: str
+    """For people."""
+
+
+class BreakerClosed(_Fact, frozen=True, tag="breaker_closed"):
+    """A person let a lane go on that the circuit breaker had stopped, or the whole campaign."""
+
+    pool: str
+    provider: str
+    number: int
+    """Of the opening that it ends."""
+    by: str = ""
+    """How, such as `cli` or `api`."""
+
+
 class _MailFact(_Fact, frozen=True):
     mail_id: str
     attempt: int
@@ -248,7 +278,15 @@ MailFact: TypeAlias = (
     | DoubtResolved
 )
 CampaignFact: TypeAlias = (
-    CampaignStarted | BatchPlanned | CampaignPlanned | BatchQueued | CampaignClosed | CampaignReopened | SendingStarted
+    CampaignStarted
+    | BatchPlanned
+    | CampaignPlanned
+    | BatchQueued
+    | CampaignClosed
+    | CampaignReopened
+    | SendingStarted
+    | BreakerOpened
+    | BreakerClosed
 )
 Reaction: TypeAlias = (
     EmailDelivered
@@ -306,6 +344,8 @@ def id_of(fact: Fact) -> str:
             return f"{fact.campaign}/{type_of(fact)}"
         case CampaignClosed() | CampaignReopened():
             return f"{fact.campaign}/{fact.reopened}/{type_of(fact)}"
+        case BreakerOpened() | BreakerClosed():
+            return f"{fact.campaign}/{fact.pool}.{fact.provider}/{fact.number}/{type_of(fact)}"
         case EmailRequeued():
             return f"{ids.attempt_id(fact.mail_id, fact.attempt)}/requeued"
         case DoubtResolved():

@@ -62,6 +62,11 @@ PRODUCER_ERRORS = Counter("producer_errors", "Batches that failed for a reason o
 MAILS_UNRENDERABLE = Counter("mails_unrenderable", "Recipients whose mail could not be rendered", ["campaign"])
 QUEUED_BYTES = Counter("queued_bytes", "Bytes of queued mails, `raw` as messages and `stored` as compressed", ["form"])
 QUEUE_DEPTH = Gauge("queue_depth", "Mails due and not yet settled, by lane", ["pool", "provider"])
+BREAKERS_OPEN = Gauge(
+    "breakers_open",
+    "1 while the circuit breaker stops a lane of a campaign; without pool and provider: the whole campaign",
+    ["campaign", "pool", "provider"],
+)
 RETRY_QUEUE_SIZE = Gauge("retry_queue_size", "Mails waiting for a scheduled retry")
 DLQ_SIZE = Gauge("dlq_size", "Mails in the dead-letter queue, which wait for a decision, by class", ["failure_class"])
 BATCHES_WAITING = Gauge("batches_waiting", "Batches that no producer has finished")

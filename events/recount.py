@@ -15,6 +15,8 @@ from events.facts import (
     MAIL_FACTS,
     BatchPlanned,
     BatchQueued,
+    BreakerClosed,
+    BreakerOpened,
     CampaignClosed,
     CampaignFact,
     CampaignPlanned,
@@ -64,7 +66,7 @@ class Recount:
                 self.closings[fact.reopened] = fact
             case CampaignReopened():
                 self._reopened = max(self._reopened, fact.reopened)
-            case CampaignStarted() | BatchQueued() | SendingStarted():
+            case CampaignStarted() | BatchQueued() | SendingStarted() | BreakerOpened() | BreakerClosed():
                 pass
             case _:
                 assert_never(fact)

@@ -31,6 +31,27 @@ GRACE_SECONDS: Final = 3_600.0
 """So late a scheduled campaign still counts as on time."""
 
 
+class CanaryRule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many mails of a campaign go first and must look well."""
+
+    share: float = 0.001
+    """Of the planned recipients, 0 to 1."""
+    minimum: int = 50
+    """And at least so many: with less nothing could be said."""
+    wait_seconds: float = 900.0
+    """For outcomes, after the last of them may go. Greylisting takes 1 to 15 minutes."""
+
+
+class BreakerLimits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When lanes of a campaign are stopped, where its file says otherwise than the settings. Shares, 0 to 1; None: as set."""
+
+    enabled: bool = True
+    hard_bounce_rate: float | None = None
+    block_rate: float | None = None
+    complaint_rate: float | None = None
+    minimum_mails: int | None = None
+
+
 class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):
     """What every service needs to know of a campaign; lives in the `campaigns` bucket under its id. Times are Unix seconds."""
 
@@ -74,6 +95,9 @@ class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):
     """The same for people: what happened, and what to do."""
     routes: dict[str, tuple[str, ...]] = {}
     """By mailbox provider the pools that its mails go through, the preferred one first; where it has no entry: `pool`."""
+    canary: CanaryRule | None = None
+    """None: no mail waits for others."""
+    breaker: BreakerLimits = BreakerLimits()
 
     def pools_for(self, provider: str) -> tuple[str, ...]:
         """The pools for mails to this mailbox provider, the preferred one first."""

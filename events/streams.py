@@ -144,12 +144,14 @@ SUPPRESSION: Final = StreamSpec(
 STREAMS: Final = (BATCHES, MAIL, CLAIMS, JOURNAL, EVENTS, DLQ, ADVISORIES, SUPPRESSION)
 
 CAMPAIGNS: Final = "campaigns"
+BREAKER: Final = "breaker"
+WARMUP: Final = "warmup"
 PROGRESS: Final = "progress"
 INGEST: Final = "ingest"
 PREFERENCES: Final = "preferences"
 THROTTLE: Final = "throttle"
-BUCKETS: Final = (CAMPAIGNS, PROGRESS, INGEST, PREFERENCES, THROTTLE)
-"""Key-value buckets: campaigns by id · checkpoints of splitter and producers · ranges that the ingester has cut · who does not
+BUCKETS: Final = (CAMPAIGNS, BREAKER, WARMUP, PROGRESS, INGEST, PREFERENCES, THROTTLE)
+"""Key-value buckets: campaigns by id · how their lanes do · how far lanes are warmed up · checkpoints of splitter and producers · ranges that the ingester has cut · who does not
 want to be tracked · what senders share about limits."""
 
 BLOBS: Final = "blobs"

@@ -26,6 +26,7 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
         ours.SMTP_TRANSACTION_SECONDS,
         ours.SMTP_CONNECTIONS,
         ours.SENDER_ERRORS,
+        ours.BREAKERS_OPEN,
     ),
     "ingester": (
         ours.EVENTS_INGESTED,

@@ -29,6 +29,8 @@ FACTS = {
     "campaign_closed": facts.CampaignClosed("spring", AT, "cancelled", 12),
     "campaign_reopened": facts.CampaignReopened("spring", AT, 2),
     "sending_started": facts.SendingStarted("spring", AT, AT - 2),
+    "breaker_opened": facts.BreakerOpened("spring", AT, "main", "gmail", 2, "blocks", 30, 400, 0.05, "30 of 400"),
+    "breaker_closed": facts.BreakerClosed("spring", AT, "main", "gmail", 2, "cli"),
     "delivered": facts.EmailDelivered(*REACTION, "ses"),
     "opened": facts.EmailOpened(*REACTION, "apple-mpp"),
     "clicked": facts.EmailClicked(*REACTION, 3, "https://shop.example/sale"),

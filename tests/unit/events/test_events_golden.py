@@ -42,6 +42,21 @@ FACTS = {
     "campaign_closed": facts.CampaignClosed("spring", 1_800_000_000.5, status="cancelled", cancelled=12, reopened=1),
     "campaign_reopened": facts.CampaignReopened("spring", 1_800_000_000.5, reopened=2),
     "sending_started": facts.SendingStarted("spring", 1_800_000_000.5, scheduled_for=1_799_999_999.0),
+    "breaker_opened": facts.BreakerOpened(
+        "spring",
+        1_800_000_000.5,
+        pool="main",
+        provider="gmail",
+        number=2,
+        cause="blocks",
+        bad=30,
+        mails=400,
+        limit=0.05,
+        reason="30 of 400 mails (7.50%) were refused for policy or reputation; allowed are 5.00%",
+    ),
+    "breaker_closed": facts.BreakerClosed(
+        "spring", 1_800_000_000.5, pool="main", provider="gmail", number=2, by="cli"
+    ),
     "accepted": facts.EmailAccepted(
         **MAIL, latency_seconds=1.25, code=250, enhanced="2.0.0", reply="250 2.0.0 Ok: queued"
     ),
