@@ -1,7 +1,8 @@
 #!/bin/sh
 # Gets the Debian packages that some tests need: Postfix (a real relay and smtp-sink) and Chromium (the dashboard) are
 # installed, Postfix without any configuration, so that no mail server starts. Exim and OpenSMTPD would drive Postfix out
-# and are only unpacked into .cache/mtas, with saslpasswd2 for Postfix's AUTH; what they link with is installed.
+# and are only unpacked into .cache/mtas, with saslpasswd2 for Postfix's AUTH and opendkim, whose package would start it;
+# what they link with is installed.
 # Elsewhere, or without root, it says which tests will be skipped.
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,6 +14,7 @@ unpacked=""
 [ -x $folder/usr/sbin/exim4 ] || unpacked="$unpacked exim4-daemon-light"
 [ -x $folder/usr/sbin/smtpd ] || unpacked="$unpacked opensmtpd"
 [ -x $folder/usr/sbin/saslpasswd2 ] || unpacked="$unpacked sasl2-bin"
+[ -x /usr/sbin/opendkim ] || [ -x $folder/usr/sbin/opendkim ] || unpacked="$unpacked opendkim"
 [ -n "$missing$unpacked" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "Not there, and not to be had from here:$missing$unpacked. Tests that need them are skipped." >&2
