@@ -225,6 +225,10 @@ class Bus(Protocol):
         """How full the store is. Costs a third of a millisecond."""
         ...
 
+    async def server_time(self) -> float:
+        """What the server's clock says, Unix seconds, at some moment between asking and answering."""
+        ...
+
     async def count_by_subject(self, stream: str, filter_subject: str) -> Mapping[str, int]:
         """How many messages lie under each subject that matches. Costs the server time in proportion."""
         ...

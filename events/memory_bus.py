@@ -96,6 +96,10 @@ class MemoryBus:
         await self.reach()
         return Storage(used=sum(stream.state().bytes for stream in self._streams.values()), limit=self.storage_limit)
 
+    async def server_time(self) -> float:
+        await self.reach()
+        return self.clock()
+
     async def count_by_subject(self, stream: str, filter_subject: str) -> Mapping[str, int]:
         return (await self._stream(stream)).count_by_subject(filter_subject)
 

@@ -6,8 +6,8 @@ import contextlib
 import json
 import ssl
 import weakref
-from datetime import datetime
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec

@@ -98,7 +98,10 @@ def build(struct: StructType, values: Mapping[Path, Value], path: Path = ()) -> 
             arguments[field.name] = values[here].value
         elif field.required:
             raise SettingsInvalid(f"{'.'.join(here)} must be set")
-    return struct(**arguments)
+    try:
+        return struct(**arguments)
+    except ValueError as error:  # of its own check
+        raise SettingsInvalid(f"{'.'.join(path)}: {error}") from error
 
 
 class _Found:
@@ -127,8 +130,7 @@ class _Found:
             self.values[path] = Value({}, self.origin)
 
     def _named_well(self, leaf: Leaf, path: Path) -> bool:
-        names = [part for wanted, part in zip(leaf.path, path, strict=False) if wanted == ANY]
-        bad = [(name, rule) for name, rule in zip(names, leaf.names, strict=False) if not rule.pattern.fullmatch(name)]
+        bad = list(_bad_names(leaf, path))
         self.problems += [
             f"{self.origin}: {'.'.join(path)}: the name {name!r} must be {rule.said}{self._hint_at_dots(rule)}"
             for name, rule in bad
@@ -167,12 +169,25 @@ def _begins(leaf: Leaf, path: Path) -> bool:
 
 
 def _match_variable(known: Sequence[Leaf], variable: str) -> tuple[Leaf, Path] | None:
-    for leaf in known:
-        pattern = "_".join("([A-Z0-9_]+)" if part == ANY else re.escape(part.upper()) for part in leaf.path)
-        if match := re.fullmatch(f"{PREFIX}_{pattern}", variable):
-            names = (rule.name_of(part) for rule, part in zip(leaf.names, match.groups(), strict=True))
-            return leaf, tuple(next(names) if part == ANY else part for part in leaf.path)
-    return None
+    """The one whose names are good, if there is one: `…_MAIN_LANES_GMAIL_RATE` may be of a pool `main` or `main-lanes-gmail`."""
+    matches = [match for leaf in known if (match := _match_leaf(leaf, variable))]
+    good = [(leaf, path) for leaf, path in matches if not list(_bad_names(leaf, path))]
+    return (good or matches or [None])[0]
+
+
+def _match_leaf(leaf: Leaf, variable: str) -> tuple[Leaf, Path] | None:
+    pattern = "_".join("([A-Z0-9_]+)" if part == ANY else re.escape(part.upper()) for part in leaf.path)
+    match = re.fullmatch(f"{PREFIX}_{pattern}", variable)
+    if match is None:
+        return None
+    names = (rule.name_of(part) for rule, part in zip(leaf.names, match.groups(), strict=True))
+    return leaf, tuple(next(names) if part == ANY else part for part in leaf.path)
+
+
+def _bad_names(leaf: Leaf, path: Path) -> Iterator[tuple[str, NameRule]]:
+    """The names in a path (or its beginning) that are not as they must be."""
+    names = [part for wanted, part in zip(leaf.path, path, strict=False) if wanted == ANY]
+    return ((name, rule) for name, rule in zip(names, leaf.names, strict=False) if not rule.pattern.fullmatch(name))
 
 
 def _converted(leaf: Leaf, raw: object, *, is_text: bool) -> object:

@@ -118,6 +118,8 @@ def element_of(annotation: object) -> StructType | None:
 def _rule_of(annotation: object) -> NameRule:
     """That of a mapping's keys: `Mapping[Annotated[str, Meta(pattern=…, description=…)], …]` has one of its own."""
     key = get_args(annotation)[0]
+    if get_origin(key) is Literal:
+        return NameRule(re.compile("|".join(map(re.escape, get_args(key)))), f"one of {', '.join(get_args(key))}")
     for meta in get_args(key)[1:]:
         if isinstance(meta, msgspec.Meta) and meta.pattern:
             return NameRule(re.compile(meta.pattern), meta.description or meta.pattern, dotted=True)

@@ -7,7 +7,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
+from events.providers import Provider
 from events.secrets import Discreet
+from sender.throttle.limits import Limits
 
 _LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN_PATTERN: Final = rf"(?!.*---)(?=.{{4,253}}$){_LABEL}(?:\.{_LABEL})+"
@@ -58,6 +60,10 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True):
     """Mails in one turn of a session. What a dying process leaves in doubt is at most this, times the sessions."""
     relay_signs: bool = False
     """The relay signs with DKIM for the From domains of this pool: its mails are not signed here, and nobody warns of that."""
+    limits: Limits = Limits()
+    """What all senders together send through this pool."""
+    lanes: dict[Provider, Limits] = msgspec.field(default_factory=dict)
+    """The same for each mailbox provider, beside the pool's."""
 
 
 class DkimKeys(Discreet, frozen=True, kw_only=True):

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from jetpost.errors import SettingsInvalid
 from jetpost.settings import Settings, display, load, to_environment
-from jetpost.settings_sources import build, from_environment, from_file
-from jetpost.settings_tree import NAMES, field_docs, leaves, type_name
+from jetpost.settings_sources import _match_variable, build, from_environment, from_file
+from jetpost.settings_tree import NAMES, field_docs, leaves, type_name, variable_of
 from sender.settings import DOMAIN_PATTERN, DkimKeys, Relay
+from sender.throttle.limits import Limits
 
 DOMAIN = re.compile(DOMAIN_PATTERN)
 SECRET = "tr0ub4dor"
@@ -231,7 +232,11 @@ def test_no_representation_shows_a_secret():
         (("nats", "password"), "", "(not set)"),
         (("nats", "url"), "nats://u:p@ss@h1:1,nats://tok@h2", "nats://***@h1:1,nats://***@h2"),
         (("analytics", "clickhouse", "url"), "chdb:///home/me@work/x", "chdb:///home/me@work/x"),
-        (("producer", "databases", "crm", "url"), "postgresql://h/x?password=p&a=b", "postgresql://h/x?password=***&a=b"),
+        (
+            ("producer", "databases", "crm", "url"),
+            "postgresql://h/x?password=p&a=b",
+            "postgresql://h/x?password=***&a=b",
+        ),
         (("data_dir",), pathlib.Path("x"), "x"),
         (("web", "allowed_hosts"), ("a", "b"), ("a", "b")),
     ],
@@ -271,11 +276,18 @@ def test_every_setting_is_explained():
     assert [leaf.key for leaf in leaves(Settings) if not leaf.doc] == []
 
 
+def named(path, pool):
+    """A setting's path, with a pool's name, and gmail for a mailbox provider."""
+    names = iter([pool, "gmail"])
+    return tuple(next(names) if part == "*" else part for part in path)
+
+
 def test_no_variable_means_two_settings():
-    """A pool's name may contain what is another setting's name: no leaf of pools may end like another."""
-    endings = [leaf.variable.rpartition("*")[2] for leaf in leaves(Settings) if "*" in leaf.path]
-    clashes = [(a, b) for a in endings for b in endings if a != b and a.endswith(b)]
-    assert clashes == []
+    """A pool's name may contain what is another setting's name."""
+    pools = ("main", "limits", "main-limits", "lanes-gmail", "main-lanes-gmail", "main-lanes-gmail-limits")
+    known = leaves(Settings)
+    paths = {named(leaf.path, pool) for leaf in known if "pools" in leaf.path for pool in pools}
+    assert {path for path in paths if _match_variable(known, variable_of(path))[1] != path} == set()
 
 
 class Inner(msgspec.Struct, frozen=True):
@@ -324,3 +336,25 @@ class Bounded(msgspec.Struct, frozen=True):
 def test_bounds_that_a_struct_declares_hold():
     with pytest.raises(SettingsInvalid, match=r"workers must be integer \(Expected `int` >= 1\), not '0'"):
         from_environment(Bounded, {"JETPOST_WORKERS": "0"}, ())
+
+
+def test_limits_of_a_pool_and_of_its_lanes():
+    environment = {
+        "JETPOST_SENDER_POOLS_MAIN_LIMITS_DAILY": "50000",
+        "JETPOST_SENDER_POOLS_MAIN_LANES_GMAIL_RATE": "20",
+    }
+    relay = load(None, environment).settings.sender.pools["main"]
+    assert relay == Relay(limits=Limits(daily=50_000), lanes={"gmail": Limits(rate=20)})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "problem"),
+    [
+        ("LANES_GOOGLE_RATE", "5", "the name 'google' must be one of gmail, microsoft"),
+        ("LANES_GMAIL_RATE", "0", "sender.pools.main.lanes.gmail: rate must be more than 0 mails/s"),
+        ("LIMITS_BURST", "5", "burst needs a rate"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_refused(setting, value, problem):
+    with pytest.raises(SettingsInvalid, match=re.escape(problem)):
+        load(None, {f"JETPOST_SENDER_POOLS_MAIN_{setting}": value})

@@ -1,0 +1,85 @@
+"""How a sender gets tokens: it reserves a stretch of the near future, and each token has its moment there. Pure.
+
+The generic cell rate algorithm (ITU-T I.371), with one theoretical arrival time for all senders. A reservation of n tokens moves
+it on by n/rate; the k-th token is due at `start + k/rate`, and may be spent from then on and until `late_seconds` after. So all
+tokens that were ever given out are due 1/rate apart, and whatever senders do with theirs (spend, die, freeze and go on), no more
+than `rate × T + burst` are spent in any T seconds (docs/decisions/0012-throttling.md).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from sender.throttle.limits import Effective
+from sender.throttle.state import State, day_of, next_day
+
+CHUNK_SECONDS: Final = 0.1
+"""At most so much of the time is reserved at once, but a token in any case: what a dying sender wastes."""
+LEAD_SECONDS: Final = 0.1
+"""Nobody reserves what begins later than this: the way to the server and back, and others, must not make a gap."""
+UNRATED_CHUNK: Final = 1_000
+UNRATED_SECONDS: Final = 5.0
+"""Where only a day's mails are limited: so many are reserved at once, for so long."""
+_LOST_SECONDS: Final = 60.0
+"""An arrival time so far ahead was written by a clock that was wrong."""
+
+
+class Grant(NamedTuple):
+    """Tokens in hand."""
+
+    number: int
+    start: float
+    """When the first is due."""
+    spacing: float
+    """Seconds from one to the next."""
+    late_seconds: float
+    """So long each may be spent after it is due."""
+    day: int
+    """The day that they count for."""
+
+
+class Wait(NamedTuple):
+    """None now."""
+
+    until: float
+    """Ask again then."""
+    why: str
+    """`rate`, `daily`, `paused`: a label of metrics."""
+
+
+Reservation: TypeAlias = Grant | Wait
+
+
+def reserve(state: State, limits: Effective, wanted: int, now: float) -> tuple[State, Reservation]:
+    """Up to `wanted` tokens, at least 1. The state is the same one where there are none."""
+    if limits.not_before > now:
+        return state, Wait(limits.not_before, "paused")
+    day, number = day_of(now), wanted
+    used = state.used_on(day)
+    if limits.daily is not None:
+        if used >= limits.daily:
+            return state, Wait(next_day(now), "daily")
+        number = min(number, limits.daily - used)
+    if limits.rate is None:
+        number = min(number, UNRATED_CHUNK)
+        return _used(state, day, used + number), Grant(number, now, 0.0, UNRATED_SECONDS, day)
+    tat = state.tat if state.tat - now < _LOST_SECONDS + 1 / limits.rate else now
+    if tat - now > LEAD_SECONDS:
+        return state, Wait(tat - LEAD_SECONDS, "rate")
+    number = min(number, max(1, int(limits.rate * CHUNK_SECONDS)))
+    start, spacing = max(tat, now - limits.late_seconds / 2), 1 / limits.rate
+    moved = msgspec.structs.replace(state, tat=start + number * spacing)
+    return _used(moved, day, used + number), Grant(number, start, spacing, limits.late_seconds, day)
+
+
+def give_back(state: State, number: int, day: int) -> State:
+    """Tokens that lapsed no longer count for their day. Their time has passed and does not come again."""
+    if state.day != day or not number:
+        return state
+    return msgspec.structs.replace(state, used=max(0, state.used - number))
+
+
+def _used(state: State, day: int, used: int) -> State:
+    return msgspec.structs.replace(state, day=day, used=used)

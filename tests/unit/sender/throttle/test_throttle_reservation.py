@@ -1,0 +1,94 @@
+"""How tokens are reserved: the k-th is due 1/rate after the one before, whoever asks."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sender.throttle.limits import Limits, effective
+from sender.throttle.reservation import LEAD_SECONDS, Grant, Wait, give_back, reserve
+from sender.throttle.state import EMPTY, State
+
+NOON = 1_800_014_400.0  # 12:00 UTC
+TODAY = 20833
+
+
+def limits(now=NOON, state=EMPTY, **fields):
+    return effective(Limits(**fields), state, now)
+
+
+def test_what_is_reserved_begins_where_the_last_reservation_ended():
+    limited = limits(rate=100)
+    state, first = reserve(EMPTY, limited, 5, NOON)
+    state, second = reserve(state, limited, 5, NOON)
+    assert second.start == first.start + 5 * 0.01
+    assert (first.number, first.spacing, first.day) == (5, 0.01, TODAY)
+
+
+def test_nobody_reserves_more_than_a_chunk_nor_far_ahead():
+    limited, state, grants = limits(rate=1_000), EMPTY, []
+    while not isinstance((answer := reserve(state, limited, 5_000, NOON))[1], Wait):
+        state, grant = answer
+        grants.append(grant)
+    assert [grant.number for grant in grants] == [100] * len(grants)
+    assert LEAD_SECONDS < state.tat - NOON < LEAD_SECONDS + 0.1 + 0.001
+    assert answer == (state, Wait(state.tat - LEAD_SECONDS, "rate"))
+
+
+def test_a_slow_limit_gives_a_token_at_a_time():
+    state, grant = reserve(EMPTY, limits(rate=0.5), 10, NOON)
+    assert grant.number == 1
+    assert reserve(state, limits(rate=0.5), 10, NOON)[1].why == "rate"
+    assert reserve(state, limits(rate=0.5), 10, state.tat)[1].number == 1
+
+
+def test_after_a_while_without_mails_only_a_part_of_the_burst_is_due_at_once():
+    state = State(tat=NOON - 3_600)
+    _, grant = reserve(state, limits(rate=100, burst=41), 10, NOON)
+    assert grant.late_seconds == 0.2
+    assert NOON - grant.start == pytest.approx(0.1, abs=1e-6)
+
+
+def test_an_arrival_time_from_a_wrong_clock_does_not_stop_mail_for_long():
+    assert isinstance(reserve(State(tat=NOON + 59), limits(rate=100), 1, NOON)[1], Wait)
+    assert isinstance(reserve(State(tat=NOON + 90_000), limits(rate=100), 1, NOON)[1], Grant)
+
+
+def test_a_day_ends_at_midnight_utc():
+    limited = limits(daily=30)
+    state, grant = reserve(EMPTY, limited, 100, NOON)
+    assert grant.number == 30
+    assert reserve(state, limited, 1, NOON) == (state, Wait(NOON + 43_200, "daily"))
+    assert reserve(state, limited, 1, NOON + 43_200)[1].number == 1
+
+
+def test_what_lapsed_does_not_count_for_its_day():
+    state, grant = reserve(EMPTY, limits(daily=30), 30, NOON)
+    assert give_back(state, 20, grant.day).used == 10
+    assert give_back(state, 20, grant.day - 1) == state
+
+
+def test_nothing_is_reserved_before_the_moment_that_a_provider_named():
+    state = State(not_before=NOON + 60)
+    assert reserve(state, limits(state=state), 1, NOON) == (state, Wait(NOON + 60, "paused"))
+    assert limits(NOON + 60, state).is_none
+
+
+def test_the_least_of_what_is_configured_learned_and_allowed_holds():
+    state = State(rate=20, connections=7, allowance=500)
+    held = limits(state=state, rate=100, burst=50, connections=3, daily=1_000)
+    assert held[:4] == (20, 10, 3, 500)
+    assert limits(state=state)[:4] == (20, 5, 7, 500)
+    assert limits().is_none
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), st.floats(0, 0.4)), min_size=1), st.sampled_from([0.3, 7, 90, 4_000]))
+def test_tokens_are_never_due_closer_together_than_the_rate_allows(asked, rate):
+    state, now, limited, due = EMPTY, NOON, limits(rate=rate), []
+    for wanted, later in asked:
+        now += later
+        state, grant = reserve(state, limited, wanted, now)
+        if isinstance(grant, Grant):
+            due += [grant.start + k * grant.spacing for k in range(grant.number)]
+    assert all(b - a > 1 / rate - 1e-6 for a, b in pairwise(due))
