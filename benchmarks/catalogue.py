@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks import calibrate, scripts
+from benchmarks import calibrate, dkim, scripts
 from benchmarks.budget import part as budget
 from benchmarks.campaigns import growth, retries, scaling, stalled
 from benchmarks.e2e import part as e2e
@@ -22,6 +22,7 @@ PARTS: Final[tuple[Part, ...]] = (
     retries.PART,
     stalled.PART,
     rollups.PART,
+    dkim.PART,
     *scripts.parts(),
 )
 USUAL: Final = suite.PART
