@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import msgspec
 
+from events import pace as paces
 from sender.throttle.state import State
-
-_Number = TypeVar("_Number", int, float)
 
 BURST_SECONDS: Final = 0.25
 """The usual burst: a quarter of a second's worth of mails."""
@@ -71,17 +70,18 @@ class Effective(NamedTuple):
 
 
 def effective(limits: Limits, state: State, now: float) -> Effective:
-    """The configured limits, and what was learned (`State.rate`, …) and allowed (`State.allowance`) beside them."""
-    rate = _least(limits.rate, state.rate)
+    """The configured limits, and what was learned (`State.pace`) and allowed (`State.allowance`) beside them."""
+    pace = state.pace
+    rate = paces.rate_at(pace, limits.rate, now)
     burst_seconds = limits.burst / limits.rate if limits.burst and limits.rate else BURST_SECONDS
     return Effective(
         rate,
         max(LEAST_BURST, rate * burst_seconds) if rate else 0.0,
-        _least(limits.connections, state.connections),
+        paces.connections_at(pace, limits.connections, now),
         _least(limits.daily, state.allowance),
-        state.not_before if state.not_before > now else 0.0,
+        pace.not_before if pace.not_before > now else 0.0,
     )
 
 
-def _least(*values: _Number | None) -> _Number | None:
+def _least(*values: int | None) -> int | None:
     return min((value for value in values if value is not None), default=None)

@@ -15,6 +15,8 @@ from typing import Final
 
 import msgspec
 
+from events.pace import Pace
+
 DAY_SECONDS: Final = 86_400
 
 
@@ -38,14 +40,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """Mails of that day: sent, or reserved."""
     leases: Mapping[str, Lease] = {}
     """Connections, by sender."""
-    rate: float | None = None
-    """Mails/s that the provider bears, as far as is known; None: nothing is known against the configured limit."""
-    not_before: float = 0.0
-    """Nothing may be sent before this moment."""
-    connections: int | None = None
-    """Connections that the provider bears, as far as is known."""
-    why: str = ""
-    """Why `rate`, `not_before` or `connections` are as they are, for people."""
+    pace: Pace = Pace()
+    """What the provider bears, as far as it has told, and what a person set in place of what is configured."""
     allowance: int | None = None
     """Mails that may be sent in a day at present; None: no warm-up."""
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.pace import Pace
 from sender.throttle.limits import Limits, effective
 from sender.throttle.reservation import LEAD_SECONDS, Grant, Wait, give_back, reserve
 from sender.throttle.state import EMPTY, State
@@ -70,13 +71,14 @@ def test_what_lapsed_does_not_count_for_its_day():
 
 
 def test_nothing_is_reserved_before_the_moment_that_a_provider_named():
-    state = State(not_before=NOON + 60)
+    state = State(pace=Pace(not_before=NOON + 60))
     assert reserve(state, limits(state=state), 1, NOON) == (state, Wait(NOON + 60, "paused"))
     assert limits(NOON + 60, state).is_none
 
 
 def test_the_least_of_what_is_configured_learned_and_allowed_holds():
-    state = State(rate=20, connections=7, allowance=500)
+    learned = Pace(rate=20, peak=30, decreased_at=NOON, connections=7, connections_peak=8, connections_at=NOON)
+    state = State(pace=learned, allowance=500)
     held = limits(state=state, rate=100, burst=50, connections=3, daily=1_000)
     assert held[:4] == (20, 10, 3, 500)
     assert limits(state=state)[:4] == (20, 5, 7, 500)
