@@ -1,12 +1,16 @@
 """What can go wrong on the way from a campaign file to queued mails.
 
 ProducerError
-├── AudienceUnreadable      the file cannot be read, or not to its end
+├── AudienceUnreadable      the audience cannot be read, or not to its end
+│   ├── DatabaseUnreachable its database does not answer, or lets us not in
+│   ├── QueryFailed         its database refuses the query, or breaks off
+│   └── KeyUnusable         its rows cannot be ordered by that key
 ├── AudienceEmpty           it holds nobody that mail could be sent to
-├── AudienceChanged         it is not the file that the launch began with
+├── AudienceChanged         it is not the file, or the query, that the launch began with
 ├── CampaignChanged         the campaign file or a template is not what the launch began with
 ├── CampaignExists          a campaign of this id is planned already
 ├── CampaignInterrupted     the same campaign was begun under another id
+├── PlanLost                nobody knows any more whom an interrupted launch had planned
 ├── CampaignUnrenderable    not one of the first recipients' mails can be made
 ├── RejectsUnwritable       there is no place for the report of unusable rows
 └── LaunchedElsewhere       another process is launching this campaign
@@ -21,12 +25,29 @@ class AudienceUnreadable(ProducerError):
     """The audience cannot be read. Check the path, the format and the encoding, or export the file again."""
 
 
+class DatabaseUnreachable(AudienceUnreadable):
+    """The database of the audience cannot be reached. Check its address, user and password in the settings."""
+
+
+class QueryFailed(AudienceUnreadable):
+    """The database of the audience refuses the query, or broke off. It says itself why."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+        """Of the query, from 1, where the database says it."""
+
+
+class KeyUnusable(AudienceUnreadable):
+    """The audience's rows cannot be ordered by the key. Name another column in `key`."""
+
+
 class AudienceEmpty(ProducerError):
     """The audience holds nobody that mail could be sent to. Look at the rejects file."""
 
 
 class AudienceChanged(ProducerError):
-    """The audience is not the file that this launch began with. Put that file back, or cancel the campaign."""
+    """The audience is not the file, or the query, that this launch began with. Put that back, or cancel the campaign."""
 
 
 class CampaignChanged(ProducerError):
@@ -46,6 +67,10 @@ class CampaignInterrupted(ProducerError):
 
 class LaunchedElsewhere(ProducerError):
     """Another process is launching this campaign. Let it finish, or stop it first."""
+
+
+class PlanLost(ProducerError):
+    """Whom this launch had planned is not known any more, so it might plan people twice. Cancel the campaign."""
 
 
 class CampaignUnrenderable(ProducerError):

@@ -1,12 +1,13 @@
-"""The audience: a file of any format, read as a stream of recipients and of rows that are none.
+"""The audience: a file of any format, or a query, read as a stream of recipients and of rows that are none.
 
-Reads first for this package. Nothing here remembers rows: memory does not grow with the file.
+Reads first for this package. Nothing here remembers rows: memory does not grow with the audience.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -20,6 +21,9 @@ from producer.recipients.opening import Compression
 from producer.recipients.parquet_reader import ParquetReader
 from producer.recipients.recipient import Recipient
 from producer.recipients.rows import ABSENT, Reader, Rejected, Row
+from producer.recipients.sql.audience import SqlAudience
+from producer.recipients.sql.dialects import Key
+from producer.recipients.sql.reader import SqlReader
 
 Format: TypeAlias = Literal["csv", "ndjson", "parquet"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -45,6 +49,12 @@ class AudienceFile(msgspec.Struct, frozen=True):
     encoding: str = "utf-8"
     """Of CSV; NDJSON and Parquet are UTF-8 by definition."""
 
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+Audience: TypeAlias = AudienceFile | SqlAudience
+
 
 class Projection(msgspec.Struct, frozen=True):
     """Which columns become what."""
@@ -66,9 +76,9 @@ def format_of(path: Path) -> tuple[Format | None, Compression]:
     return _SUFFIXES.get(inner.suffix.lower()), compression
 
 
-def columns(file: AudienceFile) -> tuple[str, ...]:
+def columns(audience: Audience) -> tuple[str, ...]:
     """Names of the columns. Raises `AudienceUnreadable`."""
-    reader = _open(file)
+    reader = _open(audience)
     try:
         return tuple(reader.columns)
     finally:
@@ -90,22 +100,53 @@ def _identifier(column: str) -> str:
     return re.sub(r"\W+", "_", column.strip().lower()).strip("_")
 
 
-def read(file: AudienceFile, projection: Projection) -> Iterator[Recipient | Rejected]:
+def read(audience: Audience, projection: Projection) -> Iterator[Recipient | Rejected]:
     """All rows in order. Raises `AudienceUnreadable` at the first step, or where a damaged file breaks off."""
-    reader = _open(file)
-    try:
-        for row in reader.rows(projection.address, projection.columns):
-            if isinstance(row, Rejected):
-                yield row
-                continue
-            try:
-                recipient = _recipient(row, projection)
-            except (BadAddress, _Incomplete) as error:
-                yield Rejected(row.line, str(error), reader.excerpt())
-                continue
-            yield recipient
-    finally:
-        reader.close()
+    return iter(Reading(audience, projection))
+
+
+def look(audience: Audience, projection: Projection, rows: int) -> list[Recipient | Rejected]:
+    """Some rows: of a file the first, of a query those that come to hand. Raises `AudienceUnreadable`."""
+    return list(islice(Reading(audience, projection, at_most=rows), rows))
+
+
+class Reading:
+    """One pass over an audience, once. In a query it may begin behind a key."""
+
+    def __init__(
+        self, audience: Audience, projection: Projection, *, after: Key | None = None, at_most: int | None = None
+    ) -> None:
+        self._audience = audience
+        self._projection = projection
+        self._after = after
+        self._at_most = at_most
+        self._reader: Reader | None = None
+
+    def place(self) -> Key | None:
+        """The key of the row given last; None in a file, where every run begins at the beginning."""
+        return self._reader.at if isinstance(self._reader, SqlReader) else None
+
+    def cancel(self) -> None:
+        """From another thread: whoever waits for a row of a query gets `AudienceUnreadable` soon."""
+        if isinstance(self._reader, SqlReader):
+            self._reader.cancel()
+
+    def __iter__(self) -> Iterator[Recipient | Rejected]:
+        projection = self._projection
+        reader = self._reader = _open(self._audience, self._after, self._at_most)
+        try:
+            for row in reader.rows(projection.address, projection.columns):
+                if isinstance(row, Rejected):
+                    yield row
+                    continue
+                try:
+                    recipient = _recipient(row, projection)
+                except (BadAddress, _Incomplete) as error:
+                    yield Rejected(row.line, str(error), reader.excerpt())
+                    continue
+                yield recipient
+        finally:
+            reader.close()
 
 
 class _Incomplete(Exception):
@@ -142,7 +183,13 @@ def _or_default(value: object, default: object, column: str) -> object:
     return ""
 
 
-def _open(file: AudienceFile) -> Reader:
+def _open(audience: Audience, after: Key | None = None, at_most: int | None = None) -> Reader:
+    if isinstance(audience, SqlAudience):
+        return SqlReader(audience, after=after, at_most=at_most)
+    return _open_file(audience)
+
+
+def _open_file(file: AudienceFile) -> Reader:
     if not file.path.is_file():
         raise AudienceUnreadable(f"{file.path} is not a file.")
     match file.format:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -20,29 +19,29 @@ ABSENT: Final = msgspec.UNSET
 class Rejected(NamedTuple):
     """A row that cannot be used. It is counted and reported, and stops nothing."""
 
-    line: int
-    """Where the row begins in the file, from 1; in Parquet the number of the row."""
+    line: int | str
+    """Where the row begins in the file, from 1; in Parquet the number of the row, in a database its key."""
     reason: str
     excerpt: str
 
 
 class Row(NamedTuple):
-    line: int
+    line: int | str
     address: object
     """As it stands in the file."""
     values: tuple[Any, ...]
     """Of the columns asked for, in their order."""
 
 
-def require_columns(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> None:
+def require_columns(source: object, columns: Sequence[str], wanted: Sequence[str]) -> None:
     """Raises `AudienceUnreadable` where a column is gone that was there when the campaign was checked."""
     gone = [name for name in wanted if name not in columns]
     if gone:
-        raise AudienceUnreadable(f"{path} has no column {gone[0]!r} any more. Check the campaign again.")
+        raise AudienceUnreadable(f"{source} has no column {gone[0]!r} any more. Check the campaign again.")
 
 
 class Reader(Protocol):
-    """Rows of one file, in order, in memory that does not grow with the file.
+    """Rows of one audience, in order, in memory that does not grow with it.
 
     Raises `AudienceUnreadable` where the file as a whole is unusable; an unusable row is a `Rejected`.
     """

@@ -1,10 +1,10 @@
-"""Values of NDJSON and Parquet as the bus can carry them: JSON's types, and integers that fit in 64 bits."""
+"""Values of NDJSON, Parquet and databases as the bus can carry them: JSON's types, and integers that fit in 64 bits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime, time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 MAX_DEPTH: Final = 20
 """Lists and objects within each other; no template digs deeper."""
@@ -17,6 +17,15 @@ class UnusableValue(ValueError):
     """A value that no mail can contain; the message says why."""
 
 
+class Unusable(NamedTuple):
+    """Stands in a column for a value that could not be read; `plain` raises its reason."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return "(unreadable)"
+
+
 def plain(value: object, depth: int = 0) -> object:
     """The value in JSON's types; what JSON has no type for becomes text. Raises `UnusableValue`."""
     match value:
@@ -26,6 +35,8 @@ def plain(value: object, depth: int = 0) -> object:
             return value
         case int():
             return value if -(2**63) <= value < 2**64 else str(value)
+        case Unusable(reason):
+            raise UnusableValue(reason)
         case Mapping() | list() | tuple():
             return _nested(value, depth + 1)
         case datetime() | date() | time():

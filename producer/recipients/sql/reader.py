@@ -1,0 +1,128 @@
+"""Reads an audience from a database: one statement, one snapshot, batch by batch, from its beginning or behind a key.
+
+Memory does not grow with the audience. The rows come in the order of the key, so whoever knows the last key of what was dealt
+with can go on behind it, without the database computing the part before (docs/decisions/0019-sql-audiences.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from producer.errors import AudienceUnreadable, KeyUnusable
+from producer.recipients.rows import EXCERPT_CHARACTERS, Rejected, Row, require_columns
+from producer.recipients.sql import arrow, dialects
+from producer.recipients.sql.audience import SqlAudience
+from producer.recipients.sql.connection import Connection
+from producer.recipients.sql.dialects import Column, Key
+from producer.recipients.values import UnusableValue, plain
+
+_ROWS_AT_A_TIME: Final = 10_000
+
+
+class SqlReader:
+    """A reader as for files (`rows.Reader`); `at` is the place that it can be gone on from."""
+
+    def __init__(self, audience: SqlAudience, *, after: Key | None = None, at_most: int | None = None) -> None:
+        """`at_most`: any so many rows, for a look. Raises `AudienceUnreadable`."""
+        self._audience = audience
+        self._after = after
+        self._at_most = at_most
+        self._current: tuple[Any, ...] = ()
+        self.at: Key | None = None
+        """The key of the row given last; None: it had none."""
+        self._connection = Connection(audience.name, audience.database)
+        try:
+            self._connection.limit(audience.database.check_seconds)
+            self._described = describe(self._connection, audience.query)
+            self._key = key_column(audience, self._described)
+            self._order = _order(self._connection, audience.query, self._key)
+        except BaseException:
+            self.close()
+            raise
+        self.columns: tuple[str, ...] = tuple(column.name for column in self._described)
+
+    def rows(self, address: str, wanted: Sequence[str]) -> Iterator[Row | Rejected]:
+        require_columns(self._audience, self.columns, (address, *wanted))
+        by_name = {column.name: column for column in self._described}
+        chosen = [self._key, *(by_name[name] for name in (address, *wanted))]
+        for statement in self._statements([self._connection.dialect.column(column) for column in chosen]):
+            for key, record in self._records(statement):
+                self.at, self._current = key, record
+                if key is None:
+                    reason = f'Its key "{self._key.name}" is empty: rows are read in the order of their keys.'
+                    yield Rejected("", reason, self.excerpt())
+                    continue
+                try:
+                    values = tuple([plain(value) for value in record[1:]])
+                except UnusableValue as error:
+                    yield Rejected(key, str(error), self.excerpt())
+                    continue
+                yield Row(key, record[0], values)
+
+    def _statements(self, expressions: list[str]) -> Iterator[str]:
+        """One after the other, in one snapshot."""
+        query, dialect = self._audience.query, self._connection.dialect
+        if self._at_most is not None:
+            yield dialects.some_rows(query, expressions, self._at_most)
+            return
+        self._connection.limit(self._audience.database.snapshot_seconds)
+        self._connection.begin()
+        after = "" if self._after is None else dialect.literal(self._after)
+        yield dialects.rows(query, expressions, order=self._order, after=after)
+        if after and dialect.nulls_last:
+            yield dialects.rows_without_key(query, expressions, self._order)
+
+    def _records(self, statement: str) -> Iterator[tuple[Key | None, tuple[Any, ...]]]:
+        as_json = self._connection.dialect.as_json
+        with self._connection.reader(statement) as batches:
+            while True:
+                with self._connection.reading(statement):
+                    batch = next(batches, None)
+                if batch is None:
+                    return
+                for piece in arrow.slices(batch, _ROWS_AT_A_TIME):
+                    keys = arrow.keys(piece.column(0), as_json=as_json)
+                    found = [arrow.values(column, as_json=as_json) for column in piece.columns[1:]]
+                    yield from zip(keys, zip(*found, strict=True), strict=True)
+
+    def excerpt(self) -> str:
+        return ", ".join(map(str, self._current))[:EXCERPT_CHARACTERS]
+
+    def cancel(self) -> None:
+        """From another thread: whoever waits for rows gets `QueryFailed`."""
+        self._connection.cancel()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def describe(connection: Connection, query: str) -> tuple[Column, ...]:
+    """The columns of a query. Raises `QueryFailed`."""
+    statement = dialects.described(query)
+    with connection.reader(statement) as reader:
+        return arrow.columns_of(reader.schema)
+
+
+def key_column(audience: SqlAudience, columns: Sequence[Column]) -> Column:
+    """Raises `KeyUnusable`."""
+    found = [column for column in columns if column.name == audience.key]
+    if len(found) != 1:
+        raise KeyUnusable(
+            f'{audience} has {"two columns" if found else "no column"} "{audience.key}" that could be its key.'
+        )
+    return found[0]
+
+
+def _order(connection: Connection, query: str, key: Column) -> str:
+    dialect = connection.dialect
+    if problem := dialect.key_problem(key):
+        raise KeyUnusable(problem)
+    question = dialect.collation_question(query, key)
+    distinct = not question
+    if question:
+        try:
+            distinct = connection.ask(question) == [(True,)]
+        except AudienceUnreadable:  # a server that does not know collations well enough to tell
+            distinct = False
+    return dialect.order(key, distinct=distinct)
