@@ -335,7 +335,7 @@ def subject_of(fact: Fact) -> str:
     return subjects.event(type_of(fact), fact.campaign)
 
 
-def id_of(fact: Fact) -> str:
+def id_of(fact: Fact) -> str:  # noqa: PLR0911 - a table of facts
     """The `Nats-Msg-Id` that makes publishing the fact twice harmless."""
     match fact:
         case BatchPlanned() | BatchQueued():

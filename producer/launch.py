@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from events import campaigns, facts, plans, schemas, streams, subjects
+from events import campaigns, facts, links, plans, schemas, streams, subjects
 from events.bus import Blobs, Bus, Message
 from events.compression import encode_dictionary
 from events.facts import BatchPlanned, CampaignPlanned, CampaignStarted
@@ -147,6 +147,7 @@ class _Run:
             (compiled.blob_name(self._id), compiled.encode(ready)),
             (compiled.dictionary_name(self._id), encode_dictionary(dictionary)),
         ):
+            *([(links.blob_name(self._id), links.encode(ready.links))] if ready.links else []),
             await self._insist(partial(_put_once if self._registered.resumed else _put, blobs, name, data))
 
     async def open_lanes(self) -> None:

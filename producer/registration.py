@@ -91,6 +91,7 @@ def _campaign(launchable: Launchable, now: float) -> Campaign:
         starts_at=timing.starts_at,
         past_due=timing.past_due,
         grace_seconds=timing.grace_seconds,
+        tracking=made.tracking,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from events.schemas import DeliveryPolicy
-from producer.campaign import fields, file, templates
+from producer.campaign import fields, file, templates, tracking
 from producer.campaign.compiled import CompiledCampaign
 from producer.campaign.fields import Sources
 from producer.campaign.file import CampaignFile, Context
@@ -32,6 +32,7 @@ from producer.recipients.rows import Rejected
 from producer.rendering.errors import BadTemplate, Unrenderable
 from producer.rendering.html import derive_text, inline_css
 from producer.rendering.renderer import compile_campaign
+from producer.rendering.tracking import track
 from producer.settings import ProducerSettings
 
 DEFAULT_SETTINGS: Final = ProducerSettings()
@@ -122,6 +123,8 @@ def _compile(
     try:
         html = inline_css(by_key["html"].source)
         text = by_key["text"].source if "text" in by_key else derive_text(html)
+        tracked = track(html, campaign.tracking, {"campaign_id": campaign.id, "campaign_name": campaign.name})
+        tracking.tell_left_alone(tracked.left_alone, findings)
         compiled = CompiledCampaign(
             id=campaign.id,
             name=campaign.name,
@@ -131,8 +134,10 @@ def _compile(
             reply_to=campaign.reply_to,
             return_path=campaign.return_path,
             subject=campaign.subject,
-            html=html,
+            html=tracked.html,
             text=text,
+            tracking=campaign.tracking,
+            links=tracked.links,
             headers=campaign.headers,
             fields=sources.fields,
             defaults=campaign.defaults,
@@ -200,10 +205,11 @@ def _tell_unrenderable(
     reason = ""
     for recipient in recipients:
         try:
-            renderer.render(recipient)
+            message = renderer.render(recipient).message
         except Unrenderable as error:
             reason = reason or f"The mail to {recipient.address} cannot be rendered: {error}."
         else:
+            tracking.tell_clipped(message, findings)
             return
     findings.problem(key, reason, "Change the template so that it copes with such values, or add a default.")
 

@@ -9,6 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
+from events.links import Links
+from events.schemas import Tracking
+
 SUPPLIED: Final = ("email", "mail_id", "campaign_id", "campaign_name", "unsubscribe_url")
 """Variables that every template may use without the audience having them; the renderer fills them in for each mail.
 
@@ -65,6 +68,10 @@ class CompiledCampaign(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     message_id_domain: str
     """The right side of every Message-ID, ASCII."""
     charset: str = "utf-8"
+    tracking: Tracking = Tracking()
+    """`html` has what it asks for already (`producer.rendering.tracking`)."""
+    links: Links = ()
+    """What the numbers in its links stand for."""
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -14,8 +14,8 @@ from typing import Any, Final, get_args
 import msgspec
 
 from events import ids
-from events.schemas import DeliveryPolicy
-from producer.campaign import locate, mailbox, routing, timing
+from events.schemas import DeliveryPolicy, Tracking
+from producer.campaign import locate, mailbox, routing, timing, tracking
 from producer.campaign.compiled import Mailbox, Unsubscribe
 from producer.campaign.problems import Findings
 from producer.campaign.table import Table
@@ -30,6 +30,7 @@ KEYS: Final = (
     *("name", "id", "from", "reply_to", "return_path", "subject", "html", "text", "audience", "pool", "policy"),
     *("routes", "headers", "defaults", "list_unsubscribe", "feedback_id", "sample"),
     *timing.KEYS,
+    tracking.KEY,
 )
 _AUDIENCE_KEYS: Final = ("path", "format", "email", "columns", "encoding")
 _UNSUBSCRIBE_KEYS: Final = ("link", "mailto")
@@ -75,6 +76,7 @@ class CampaignFile(msgspec.Struct, frozen=True, kw_only=True):
     defaults: dict[str, Any]
     unsubscribe: Unsubscribe
     feedback_id: tuple[str, ...]
+    tracking: Tracking
     sample: dict[str, Any] | None
     """A recipient to preview with: `email`, and values of variables."""
 
@@ -140,6 +142,7 @@ def _parse(table: Table, folder: Path, context: Context) -> CampaignFile | None:
         defaults=_defaults(table),
         unsubscribe=_unsubscribe(table),
         feedback_id=_feedback_id(table, campaign_id, pool, from_.address),
+        tracking=tracking.read(table),
         sample=_sample(table),
     )
 

@@ -7,7 +7,7 @@ and why: docs/decisions/0006-mime.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from operator import itemgetter
@@ -16,6 +16,7 @@ from typing import Final
 import jinja2
 from markupsafe import escape
 
+from events import links
 from events.forms import Filler
 from producer.campaign.compiled import CompiledCampaign
 from producer.rendering import headers, quoted_printable, segments
@@ -23,6 +24,7 @@ from producer.rendering.blanks import Blanks, Options, Piece, Written, field, pi
 from producer.rendering.environment import Kind, environment
 from producer.rendering.errors import BadTemplate, Unrenderable
 from producer.rendering.segments import Row, Segments, Value
+from producer.rendering.tracking import CLICK_URL, OPEN_URL
 
 OWN_HEADERS: Final = frozenset(
     {
@@ -33,7 +35,9 @@ OWN_HEADERS: Final = frozenset(
 """Lower-case names of headers that campaigns cannot set as further headers: written here, or not for a mail to one recipient."""
 
 MAC: Final = "unsubscribe mac"
-"""A value beside `compiled.SUPPLIED`: the last part of the unsubscribe token (`events.tokens`). No template can name it."""
+TRACK_MAC: Final = "track mac"
+"""Values beside `compiled.SUPPLIED`: the last parts of the tokens for unsubscribing and for what is tracked (`events.tokens`). No
+template can name them."""
 
 
 def skeleton(campaign: CompiledCampaign) -> list[Piece]:
@@ -145,7 +149,8 @@ def _part(kind: Kind, source: str, campaign: CompiledCampaign) -> Iterator[Piece
     simple = _parse(kind, source, f"the {kind} part")
     if simple is None:
         template = environment(kind).from_string(source)
-        yield Written(template, template.render, quoted_printable.encode_body)
+        render = _tracked(template.render, campaign) if campaign.tracking else template.render
+        yield Written(template, render, quoted_printable.encode_body)
         return
     laid_out = quoted_printable.lay_out(segments.substituted(simple, _known(kind, campaign)))
     yield from pieces(laid_out, quoted_printable.write_html if kind == "html" else quoted_printable.write_text)
@@ -157,12 +162,32 @@ def _known(kind: Kind, campaign: CompiledCampaign) -> dict[str, Segments]:
     def constant(text: str) -> str:
         return str(escape(text)) if kind == "html" else text
 
-    mail_id, mac = (Value(itemgetter(name), name) for name in ("mail_id", MAC))
-    return {
+    mail_id, mac, track_mac = (Value(itemgetter(name), name) for name in ("mail_id", MAC, TRACK_MAC))
+    known: dict[str, Segments] = {
         "campaign_id": (campaign.id,),
         "campaign_name": (constant(campaign.name),),
         "unsubscribe_url": (constant(f"{campaign.public_url}/u/{campaign.id}."), mail_id, ".", mac),
     }
+    if campaign.tracking:
+        known |= {name: (constant(begin), mail_id, ".", track_mac) for name, begin in _tracked_urls(campaign).items()}
+    return known
+
+
+def _tracked_urls(campaign: CompiledCampaign) -> dict[str, str]:
+    """Variables of tracked templates, and what their values begin with."""
+    paths = {CLICK_URL: links.CLICK_PATH, OPEN_URL: links.OPEN_PATH}
+    return {name: f"{campaign.public_url}{path}{campaign.id}." for name, path in paths.items()}
+
+
+def _tracked(render: Callable[..., str], campaign: CompiledCampaign) -> Callable[[Row], str]:
+    """For a template that Jinja2 renders as a whole."""
+    begins = _tracked_urls(campaign)
+
+    def rendered(row: Row) -> str:
+        token = f"{row['mail_id']}.{row[TRACK_MAC]}"
+        return render(row, **{name: begin + token for name, begin in begins.items()})
+
+    return rendered
 
 
 def _parse(kind: Kind, source: str, where: str) -> segments.Segments | None:

@@ -6,6 +6,7 @@ rendered again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from events import ids
@@ -17,7 +18,7 @@ from producer.recipients.addresses import identity
 from producer.recipients.recipient import Recipient
 from producer.rendering.blanks import Blanks
 from producer.rendering.errors import Unrenderable
-from producer.rendering.message import MAC, skeleton
+from producer.rendering.message import MAC, TRACK_MAC, skeleton
 from producer.rendering.segments import Row
 from producer.settings import ProducerSettings
 
@@ -35,19 +36,29 @@ class Rendered(NamedTuple):
 
 def compile_campaign(campaign: CompiledCampaign, settings: ProducerSettings) -> Renderer:
     """Parse and encode all that is constant. Raises `BadTemplate`, and `ValueError` where `link_secret` is missing."""
-    return Renderer(campaign, Signer(settings.link_secret, "unsubscribe"))
+    tracker = Signer(settings.link_secret, "track") if campaign.tracking else None
+    return Renderer(campaign, Signer(settings.link_secret, "unsubscribe"), tracker)
 
 
 class Renderer:
     """Renders the mails of one campaign; holds no state between them."""
 
-    def __init__(self, campaign: CompiledCampaign, signer: Signer) -> None:
+    row: Callable[[Recipient], Row]
+    """What the templates see: the recipient's values and `compiled.SUPPLIED`, which cannot be overridden."""
+
+    def __init__(self, campaign: CompiledCampaign, signer: Signer, tracker: Signer | None = None) -> None:
+        """`tracker`: of a campaign that tracks."""
         self._names = (*campaign.fields, "email", "mail_id", MAC, "unsubscribe_url", "campaign_id", "campaign_name")
         self._constants = (campaign.id, campaign.name)
         self._signed = f"{campaign.id}."
         self._link = f"{campaign.public_url}/u/{campaign.id}."
         self._digest = ids.mail_digests(campaign.id)
         self._mac = signer.mac
+        self.row = self._row
+        if tracker is not None:
+            self._names = (*self._names, TRACK_MAC)
+            self._track_mac = tracker.mac
+            self.row = self._tracked_row
         pieces = skeleton(campaign)
         blanks = Blanks(pieces)
         self.form, self._fill = blanks.form, blanks.fill
@@ -56,12 +67,18 @@ class Renderer:
         # they are chosen.
         self._needs_smtputf8 = not all(piece.isascii() for piece in pieces if isinstance(piece, str))
 
-    def row(self, recipient: Recipient) -> Row:
-        """What the templates see: the recipient's values and `compiled.SUPPLIED`, which cannot be overridden."""
+    def _row(self, recipient: Recipient) -> Row:
         mail_id = ids.spell(self._digest(identity(recipient.address)))
         mac = self._mac(self._signed + mail_id)
         own = (recipient.address, mail_id, mac, f"{self._link}{mail_id}.{mac}", *self._constants)
         return Row(zip(self._names, recipient.values + own, strict=True))  # of two with a name the later stays
+
+    def _tracked_row(self, recipient: Recipient) -> Row:
+        mail_id = ids.spell(self._digest(identity(recipient.address)))
+        signed = self._signed + mail_id
+        mac = self._mac(signed)
+        own = (recipient.address, mail_id, mac, f"{self._link}{mail_id}.{mac}", *self._constants)
+        return Row(zip(self._names, (*recipient.values, *own, self._track_mac(signed)), strict=True))
 
     def fill(self, recipient: Recipient) -> Filled:
         """The mail as what fills in `form`. Raises `Unrenderable`, whatever it is in the template or the values."""

@@ -11,13 +11,13 @@ import pytest
 from fakes import FakeClock
 from process_watching import until
 
-from events import campaigns, facts, schemas, streams, subjects
+from events import campaigns, facts, links, schemas, streams, subjects
 from events.bus import Message
 from events.compression import decode_dictionary
 from events.errors import StreamFull
 from events.facts import BatchPlanned, BatchQueued, CampaignPlanned, CampaignStarted
 from events.memory_bus import MemoryBus
-from events.schemas import Campaign
+from events.schemas import Campaign, Tracking
 from producer import errors
 from producer.campaign import compiled
 from producer.campaign.check import Checked, check
@@ -377,3 +377,13 @@ async def test_a_campaign_paused_meanwhile_is_planned_to_its_end_and_stays_pause
     await run(memory_bus, folder)
     known = await campaigns.get(memory_bus, ID)
     assert (known.status, known.resume_to, known.planned) == ("paused", "running", 8)
+
+
+async def test_the_links_of_a_tracked_campaign_are_there_for_whoever_serves_clicks(folder) -> None:
+    (folder / "campaign.toml").write_text(CAMPAIGN + "tracking = { clicks = true }\n")
+    (folder / "mail.html").write_text('<p>{{ name }} <a href="https://shop.example/">Shop</a></p>')
+    bus = MemoryBus(STANDING_STILL)
+    await bus.setup()
+    await launch(bus, checked(folder), SETTINGS, clock=STANDING_STILL, on_progress=lambda _: None)
+    assert links.decode(await (await bus.blobs()).get(links.blob_name(ID))) == ("https://shop.example/",)
+    assert (await campaigns.get(bus, ID)).tracking == Tracking(clicks=True)

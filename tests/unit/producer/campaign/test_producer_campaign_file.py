@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.providers import PROVIDERS
+from events.schemas import Tracking
 from producer.campaign.compiled import Mailbox, Unsubscribe
 from producer.campaign.file import KEYS, CampaignFile, Context, default_id, load
 from producer.campaign.problems import Problem
@@ -208,3 +209,25 @@ def test_no_value_of_any_key_raises(tmp_path_factory, odd: dict[str, str]) -> No
     campaign, findings = load(path, Context(NOW, ["relay"]))
     assert (campaign is None) == bool(findings.problems)
     assert all(problem.line is not None for problem in findings.problems)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (None, Tracking()),
+        ("false", Tracking()),
+        ("true", Tracking(opens=True, clicks=True)),
+        ("{ opens = true }", Tracking(opens=True)),
+        ("{ opens = false, clicks = true }", Tracking(clicks=True)),
+    ],
+)
+def test_nothing_is_tracked_that_the_file_does_not_ask_for(write, written: str | None, read: Tracking) -> None:
+    assert good(write(tracking=written)).tracking == read
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [('"opens"', "tracking"), ('{ opens = "yes" }', "tracking.opens"), ("{ click = true }", "tracking.click")],
+)
+def test_what_is_to_be_tracked_is_said_with_true_and_false(write, written: str, key: str) -> None:
+    assert [problem.key for problem in problems(write(tracking=written))] == [key]

@@ -162,3 +162,36 @@ def test_parquet_without_pyarrow_names_the_extra(judge, tmp_path) -> None:
 def test_the_example_campaign_has_no_problems() -> None:
     campaign = Path(__file__).parents[4] / "examples" / "newsletter" / "campaign.toml"
     assert check(campaign, ["demo"], NOW, ProducerSettings()).problems == []
+
+
+LINKS = """<p>Hello {{ first_name }} in {{ city }}</p>
+<a href="https://shop.example/{{ campaign_id }}">Shop</a> <a href="https://shop.example/?for={{ email }}">Yours</a>
+<a href="{{ unsubscribe_url }}">Unsubscribe</a>"""
+
+
+def test_links_and_a_pixel_go_into_a_tracked_campaign_and_its_text_stays_readable(judge) -> None:
+    campaign = judge(f"{CAMPAIGN}id = 'sale'\ntracking = true\n", html=LINKS).campaign
+    assert campaign.links == ("https://shop.example/sale",)
+    assert campaign.html.count("{{ jetpost_click_url }}/1") == campaign.html.count("{{ jetpost_open_url }}") == 1
+    assert "Shop (https://shop.example/{{ campaign_id }})" in campaign.text
+
+
+def test_a_link_that_is_not_counted_is_warned_of(judge) -> None:
+    checked = judge(f"{CAMPAIGN}tracking = true\n", html=LINKS)
+    (warning,) = checked.warnings
+    assert (warning.key, warning.line) == ("tracking", 6)
+    assert warning.message == "Clicks on https://shop.example/?for={{ email }} are not counted."
+
+
+def test_without_tracking_a_campaign_has_its_own_links(judge) -> None:
+    checked = judge(html=LINKS)
+    assert checked.campaign.links == ()
+    assert "jetpost_" not in checked.campaign.html
+    assert checked.warnings == []
+
+
+def test_a_mail_that_gmail_would_cut_is_warned_of(judge) -> None:
+    short, long = (LINKS + "<p>=</p>\n" * count for count in (9_000, 14_000))
+    assert judge(html=short).warnings == []
+    (warning,) = judge(html=long).warnings
+    assert "Gmail shows the first 102" in warning.message

@@ -25,6 +25,12 @@ def mail(campaign: CompiledCampaign, recipient: Recipient, mail_id: str) -> Emai
         "campaign_name": campaign.name,
         "unsubscribe_url": link,
     }
+    if campaign.tracking:
+        tracked = Signer(SECRET, "track").token(campaign.id, mail_id)
+        values |= {
+            "jetpost_click_url": f"{campaign.public_url}/c/{tracked}",
+            "jetpost_open_url": f"{campaign.public_url}/o/{tracked}",
+        }
     message = EmailMessage(policy=policy.SMTPUTF8)
     message["From"] = address(campaign.from_)
     message["Reply-To"] = [address(box) for box in campaign.reply_to]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 from contextlib import suppress
 from email.message import EmailMessage
 from typing import Any
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.compression import MAX_FILLING_BYTES, Compressor, Decompressor, encode_dictionary
+from events.schemas import Tracking
+from events.tokens import Signer
 from producer.campaign.compiled import CompiledCampaign, Mailbox, Unsubscribe
 from producer.recipients.addresses import normalise
 from producer.recipients.recipient import Recipient
@@ -40,6 +43,15 @@ CAMPAIGN = CompiledCampaign(
     feedback_id=("autumn-letter", "main", "letter", "example"),
     message_id_domain="news.example.com",
 )
+TRACKED = msgspec.structs.replace(
+    CAMPAIGN,
+    html="<p><a href='{{ jetpost_click_url }}/1'>{{ name }}</a>{% if city %}<a href='{{ jetpost_click_url }}/12'>{{ city }}</a>"
+    "{% endif %}</p>\n<a href='{{ unsubscribe_url }}'>x</a><img src='{{ jetpost_open_url }}'></body>\n",
+    tracking=Tracking(opens=True, clicks=True),
+    links=tuple(f"https://shop.example/{number}" for number in range(1, 13)),
+)
+WHOLE = msgspec.structs.replace(TRACKED, html="{% for c in name %}{{ c }}{% endfor %}" + TRACKED.html)
+"""What only Jinja2 itself can render."""
 
 printable = st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"])
 nasty = st.sampled_from(
@@ -111,11 +123,14 @@ def lines_of(message: bytes) -> list[bytes]:
 unencoded = names.filter(lambda text: "=?" not in text)
 
 
+@pytest.mark.parametrize("campaign", [CAMPAIGN, TRACKED, WHOLE], ids=["plain", "tracked", "tracked by Jinja2"])
 @given(addresses, unencoded, unencoded)
-def test_a_mail_says_what_the_plain_way_to_make_it_says(address: str, name: str, city: str) -> None:
+def test_a_mail_says_what_the_plain_way_to_make_it_says(
+    campaign: CompiledCampaign, address: str, name: str, city: str
+) -> None:
     to = recipient(address, name, city)
-    rendered = render(to=to)
-    ours, plain = parse(rendered.message), reference.mail(CAMPAIGN, to, rendered.mail_id)
+    rendered = render(campaign, to)
+    ours, plain = parse(rendered.message), reference.mail(campaign, to, rendered.mail_id)
     assert set(ours.keys()) == set(plain.keys())
     for header in set(plain.keys()) - {"Content-Type", "MIME-Version"}:
         assert str(ours[header]).strip() == str(plain[header]).strip()
@@ -176,9 +191,12 @@ def test_any_values_make_a_mail_or_a_reason(name: Any, city: Any) -> None:
         assert parse(render(to=recipient(name=name, city=city)).message)["To"] == "ada@gmail.com"
 
 
+@pytest.mark.parametrize("campaign", [CAMPAIGN, TRACKED], ids=["plain", "tracked"])
 @given(addresses, names, names)
-def test_what_fills_in_the_form_is_the_rendered_mail(address: str, name: str, city: str) -> None:
-    renderer, to = compile_campaign(CAMPAIGN, SETTINGS), recipient(address, name, city)
+def test_what_fills_in_the_form_is_the_rendered_mail(
+    campaign: CompiledCampaign, address: str, name: str, city: str
+) -> None:
+    renderer, to = compile_campaign(campaign, SETTINGS), recipient(address, name, city)
     dictionary = encode_dictionary(renderer.dictionary(recipient()))
     mail_id, filling, smtputf8 = renderer.fill(to)
     frame, message = Compressor(dictionary).pack(filling), renderer.message(filling)
@@ -194,6 +212,14 @@ def test_an_ordinary_mail_is_a_few_words_in_the_queue() -> None:
     _, filling, _ = renderer.fill(recipient(address, "Ada", "New York"))
     assert filling[1:4] == [address, "Ada", "New York"]
     assert len(Compressor(encode_dictionary(renderer.dictionary(recipient()))).pack(filling)) < 120
+
+
+def test_tracking_adds_one_word_to_a_mail_in_the_queue_however_many_links_it_has() -> None:
+    plain, tracked = (compile_campaign(campaign, SETTINGS).fill(recipient())[1] for campaign in (CAMPAIGN, TRACKED))
+    assert len(tracked) == len(plain) + 1
+    found = bodies(parse(render(TRACKED).message))["text/html"]
+    token = Signer(reference.SECRET, "track").token(CAMPAIGN.id, render().mail_id)
+    assert re.findall(r"/[co]/([^/']*)", found) == [token] * 3
 
 
 def test_a_header_of_nothing_but_the_campaign_is_constant() -> None:

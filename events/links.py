@@ -1,0 +1,32 @@
+"""The links of a campaign's mails, as those who make mails and those who serve clicks agree on them.
+
+A mail's link is `<public url>/c/<token>/<number>`, and the number stands for an entry of this table: whatever somebody asks for,
+they are led to what was in the mail, or nowhere.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+CLICK_PATH: Final = "/c/"
+OPEN_PATH: Final = "/o/"
+UNSUBSCRIBE_PATH: Final = "/u/"
+"""What follows `public_url`; then the token (`events.tokens`), and behind that of a click a slash and the number."""
+
+Links = tuple[str, ...]
+"""Absolute, ASCII; number 1 is the first."""
+
+encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Links).decode
+
+
+def decode(blob: bytes) -> Links:
+    """Raises `msgspec.DecodeError`."""
+    links: Links = _decode(blob)
+    return links
+
+
+def blob_name(campaign: str) -> str:
+    return f"{campaign}/links"
