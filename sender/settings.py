@@ -9,7 +9,9 @@ import msgspec
 
 from events.providers import Provider
 from events.secrets import Discreet
+from sender.breaker.settings import BreakerSettings
 from sender.throttle.limits import Limits
+from sender.warmup.settings import WarmupSettings
 
 _LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN_PATTERN: Final = rf"(?!.*---)(?=.{{4,253}}$){_LABEL}(?:\.{_LABEL})+"
@@ -64,6 +66,8 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True):
     """What all senders together send through this pool."""
     lanes: dict[Provider, Limits] = msgspec.field(default_factory=dict)
     """The same for each mailbox provider, beside the pool's."""
+    warmup: WarmupSettings = WarmupSettings()
+    """How its reputation is built up."""
 
 
 class DkimKeys(Discreet, frozen=True, kw_only=True):
@@ -109,6 +113,8 @@ class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The pools that this sender serves, each with its relay."""
     retry: RetryPolicy = RetryPolicy()
     """When failed mails are tried again."""
+    breaker: BreakerSettings = BreakerSettings()
+    """When lanes of a campaign are stopped."""
     dkim: dict[Domain, DkimKeys] = msgspec.field(default_factory=dict)
     """What mails are signed with, by domain."""
     fetch_mails: int = 250

@@ -1,0 +1,1 @@
+"""Warm-up: how many mails of a pool each mailbox provider gets in a day. `plan` reads first, and is pure."""
