@@ -1,0 +1,128 @@
+"""`jetpost inspect`: what Jetpost makes of a callback, a reply, an address to fetch."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+import typer
+
+from analytics.callbacks import sns
+from jetpost.cli.state import Fault
+from jetpost.inspection import reply, webhook
+
+T = TypeVar("T")
+
+_Jsonl = Annotated[
+    bool, typer.Option("--jsonl", help="Many at once: one JSON object a line in, one JSON object a line out, in order.")
+]
+
+
+class UrlKind(StrEnum):
+    CERTIFICATE = "SigningCertURL"
+    CONFIRM = "SubscribeURL"
+
+
+_ALLOWED: Final = {UrlKind.CERTIFICATE: sns.may_fetch_certificate, UrlKind.CONFIRM: sns.may_confirm}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Look at what comes in, the way Jetpost does.", no_args_is_help=True)
+    group.command("webhook")(_webhook)
+    group.command("reply")(_reply)
+    group.command("url")(_url)
+    app.add_typer(group, name="inspect", rich_help_panel="Look")
+
+
+def _webhook(
+    esp: Annotated[str, typer.Argument(help="Whose callback it is, such as sendgrid.", show_default=False)] = "",
+    headers: Annotated[
+        Path | None, typer.Option(help="File with the request's headers, one `Name: value` a line.", show_default=False)
+    ] = None,
+    secrets: Annotated[
+        Path | None,
+        typer.Option(help="JSON file with what the check needs; without it nothing is checked.", show_default=False),
+    ] = None,
+    now: Annotated[
+        float | None,
+        typer.Option(help="The time of the check, Unix seconds; by default the present.", show_default=False),
+    ] = None,
+    jsonl: _Jsonl = False,
+) -> None:
+    """Check a callback of an ESP, and show what it tells. Its body comes on standard input.
+
+    Examples:
+
+    - `jetpost inspect webhook sendgrid < body.json`
+    - `jetpost inspect webhook ses --headers headers.txt --secrets secrets.json < body.json`
+    """
+    if jsonl:
+        _each(webhook.Item, webhook.inspect)
+        return
+    if not esp:
+        raise Fault("name the ESP whose callback it is, such as `jetpost inspect webhook sendgrid < body.json`")
+    given = None if secrets is None else msgspec.json.decode(secrets.read_bytes())
+    item = webhook.Item(
+        esp,
+        _headers(headers),
+        now=time.time() if now is None else now,
+        secrets=webhook.SKIP if given is None else given,
+    )
+    item.body_b64 = msgspec.to_builtins(sys.stdin.buffer.read())
+    _print(webhook.inspect(item))
+
+
+def _headers(file: Path | None) -> dict[str, str]:
+    lines = file.read_text(encoding="utf-8").splitlines() if file else []
+    pairs = (line.partition(":") for line in lines if ":" in line)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _reply(
+    text: Annotated[str, typer.Argument(help="The reply; without it standard input.", show_default=False)] = "",
+    provider: Annotated[str, typer.Option(help="The mailbox provider that gave it, such as gmail.")] = "",
+    jsonl: _Jsonl = False,
+) -> None:
+    """Judge an SMTP reply: its class, the reason, whether the address is dead, when to come back.
+
+    Example: `jetpost inspect reply "550 5.1.1 no such user"`
+    """
+    if jsonl:
+        _each(reply.Item, reply.inspect)
+    else:
+        _print(reply.inspect(reply.Item(text or sys.stdin.read(), provider)))
+
+
+def _url(
+    url: Annotated[str, typer.Argument(help="The address.", show_default=False)],
+    kind: Annotated[UrlKind, typer.Option(help="What it is for, in a message of Amazon SNS.")],
+) -> None:
+    """Say whether an address in a message of Amazon SNS may be fetched: exit code 0, or 1 where it may not."""
+    allowed = _ALLOWED[kind](url)
+    typer.echo("may be fetched" if allowed else "must not be fetched")
+    raise typer.Exit(0 if allowed else 1)
+
+
+def _each(kind: type[T], inspect: Callable[[T], dict[str, Any]]) -> None:
+    """An answer to every line, whatever is in it."""
+    for line in _lines(sys.stdin.buffer):
+        try:
+            answer = inspect(msgspec.json.decode(line, type=kind))
+        except (msgspec.MsgspecError, Fault, ValueError) as error:
+            answer = {"error": str(error)}
+        sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _lines(source: Iterable[bytes]) -> Iterable[bytes]:
+    return (line for line in source if line.strip())
+
+
+def _print(answer: dict[str, Any]) -> None:
+    typer.echo(msgspec.json.format(msgspec.json.encode(answer)))
