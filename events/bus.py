@@ -239,8 +239,8 @@ class Bus(Protocol):
         """Messages in order, without consuming them, to the end as it was at the start; with `follow`, on and on."""
         ...
 
-    async def purge(self, stream: str, filter_subject: str) -> int:
-        """Delete what matches; returns how many."""
+    async def purge(self, stream: str, filter_subject: str, *, up_to: int | None = None) -> int:
+        """Delete what matches, where `up_to` is given only up to that sequence; returns how many."""
         ...
 
     async def bucket(self, name: str) -> Bucket: ...

@@ -21,7 +21,8 @@ def is_campaign_id(text: str) -> bool:
 def mail_id(campaign: str, normalised_address: str) -> str:
     """The id of the mail of `campaign` to an address, the same on every machine and in every run.
 
-    The address must be normalised first (`producer.recipients.addresses.normalise`), or one mailbox gets two ids.
+    The address must be normalised first (`producer.recipients.addresses.normalise`, `events.addresses.identity`), or one
+    mailbox gets two ids.
     """
     return spell(mail_digest(campaign, normalised_address))
 

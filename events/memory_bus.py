@@ -117,8 +117,8 @@ class MemoryBus:
             if following and source.state().last_sequence == end:
                 await self.wait_for_change(_CLOCK_CHECK_SECONDS)
 
-    async def purge(self, stream: str, filter_subject: str) -> int:
-        return (await self._stream(stream)).purge(filter_subject)
+    async def purge(self, stream: str, filter_subject: str, *, up_to: int | None = None) -> int:
+        return (await self._stream(stream)).purge(filter_subject, up_to)
 
     async def bucket(self, name: str) -> MemoryBucket:
         await self.reach()

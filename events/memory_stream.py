@@ -115,8 +115,8 @@ class MemoryStream:
     def count_by_subject(self, filter_subject: str) -> dict[str, int]:
         return dict(Counter(record.subject for record in self.select(filter_subject)))
 
-    def purge(self, filter_subject: str) -> int:
-        doomed = self.select(filter_subject)
+    def purge(self, filter_subject: str, up_to: int | None = None) -> int:
+        doomed = [record for record in self.select(filter_subject) if up_to is None or record.sequence <= up_to]
         for record in doomed:
             del self.messages[record.sequence]
         return len(doomed)

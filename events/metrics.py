@@ -30,7 +30,7 @@ EMAILS_SENT = Counter(
 )
 EMAILS_NOT_SENT = Counter(
     "emails_not_sent",
-    "Attempts that did not end in acceptance, by outcome (deferred, bounced, failed, expired, in_doubt) and class",
+    "Attempts that did not end in acceptance, by outcome (deferred, bounced, failed, expired, suppressed, in_doubt) and class",
     ["pool", "provider", "outcome", "failure_class"],
 )
 DELIVERY_LATENCY_SECONDS = BulkHistogram(
@@ -58,6 +58,10 @@ STEPS_WAITING = Gauge(
 )
 SMTP_CONNECTIONS = Gauge("smtp_connections", "Open SMTP connections", ["pool"])
 MAILS_QUEUED = Counter("mails_queued", "Mails rendered and stored in the queue", ["campaign"])
+SUPPRESSION_ENTRIES = Gauge(
+    "suppression_entries", "Entries of the suppression list that the process knows, expired ones included"
+)
+MAILS_SUPPRESSED = Counter("mails_suppressed", "Recipients for whom no mail was queued: suppressed", ["campaign"])
 PRODUCER_ERRORS = Counter("producer_errors", "Batches that failed for a reason other than the bus and are tried again")
 MAILS_UNRENDERABLE = Counter("mails_unrenderable", "Recipients whose mail could not be rendered", ["campaign"])
 QUEUED_BYTES = Counter("queued_bytes", "Bytes of queued mails, `raw` as messages and `stored` as compressed", ["form"])

@@ -175,8 +175,13 @@ class NatsBus:
             if not page or len(counts) >= info.get("total", 0):
                 return counts
 
-    async def purge(self, stream: str, filter_subject: str) -> int:
-        answer = await self._api(f"STREAM.PURGE.{stream}", {"filter": filter_subject})
+    async def purge(self, stream: str, filter_subject: str, *, up_to: int | None = None) -> int:
+        wanted: dict[str, Any] = {"filter": filter_subject}
+        if up_to is not None:
+            if up_to < 1:  # the server takes `seq: 0` for no limit
+                return 0
+            wanted["seq"] = up_to + 1
+        answer = await self._api(f"STREAM.PURGE.{stream}", wanted)
         return int(answer["purged"])
 
     async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:

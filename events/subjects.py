@@ -7,6 +7,7 @@ claims                                                an attempt about to be mad
 journal.<campaign>                                    attempts that were claimed, many to a message
 events.<type>.<campaign>                              a fact
 dlq.<campaign>.<provider>.<class>                     a mail that was given up
+suppression                                           who gets no mail any more, many entries to a message
 $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.MAIL.…     JetStream itself: a mail was delivered as often as is allowed
 """
 
@@ -19,6 +20,7 @@ CLAIMS = "claims"
 JOURNAL = "journal.>"
 EVENTS = "events.>"
 DLQ = "dlq.>"
+SUPPRESSION = "suppression"
 MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.MAIL.>"
 
 

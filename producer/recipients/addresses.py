@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import email_validator
 
+from events.addresses import identity
 from events.providers import Provider, provider_of
 
 
@@ -29,17 +30,8 @@ class Address(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """The same for two spellings of one mailbox.
-
-        Local parts are case-sensitive by RFC 5321 §2.4 and at no mailbox provider of note; dots and +tags are kept, since
-        what they mean differs from provider to provider.
-        """
+        """The same for two spellings of one mailbox (`events.addresses.identity`)."""
         return identity(self.address)
-
-
-def identity(address: str) -> str:
-    """The identity of an address that `normalise` gave; what mail ids and suppression entries are made of."""
-    return address.lower()
 
 
 _MAX_BYTES: Final = 254

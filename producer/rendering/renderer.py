@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from events import ids
+from events.addresses import identity
 from events.compression import MAX_CONTENT_BYTES, Dictionary
 from events.forms import Filler, Filling
 from events.tokens import Signer
 from producer.campaign.compiled import CompiledCampaign
-from producer.recipients.addresses import identity
 from producer.recipients.recipient import Recipient
 from producer.rendering.blanks import Blanks
 from producer.rendering.errors import Unrenderable

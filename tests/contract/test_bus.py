@@ -67,6 +67,14 @@ class TestPublishing:
         await bus.purge("MAIL", DUE)
         assert (await bus.storage()).used == empty.used
 
+    async def test_a_purge_may_end_at_a_place_in_the_stream(self, bus):
+        await bus.publish("MAIL", mails(5))
+        assert await bus.purge("MAIL", ">", up_to=0) == 0
+        assert await bus.purge("MAIL", ">", up_to=3) == 3
+        state = await bus.stream_state("MAIL")
+        assert (state.messages, state.first_sequence, state.last_sequence) == (2, 4, 5)
+        assert await bus.purge("MAIL", ">", up_to=3) == 0
+
     async def test_nothing_to_publish_is_nothing_stored(self, bus):
         assert await bus.publish("MAIL", []) == []
 
