@@ -77,8 +77,9 @@ _TOO_FAST: Final = (
     Rule(
         "throttled",
         "connections",
-        "Postfix anvil(8), Microsoft",
+        "Postfix anvil(8), Microsoft 4.7.652",
         r"too many (?:concurrent |simultaneous |smtp )?(?:connections|sessions)",
+        r"max(?:imum)? (?:number of )?(?:concurrent )?connections",
         r"connection rate",
     ),
     Rule("throttled", "volume", "Yahoo TSS04, Apple", r"(?:excessive|unexpected|high|unusual) volume", code="4.."),

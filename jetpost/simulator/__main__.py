@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from jetpost.simulator import process
+from jetpost.simulator import process, profiles
 from jetpost.simulator.settings import Faults, SimulatorSettings, Tls
 
 
@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--greylist", type=float, default=3, help="seconds that a +greylist recipient is turned away")
     parser.add_argument("--throttled-tries", type=int, default=2, help="tries of a +throttled recipient that fail")
     parser.add_argument("--faults", default="{}", help='JSON, such as {"drop_after_accepting": 0.01}')
+    parser.add_argument("--profiles", default="", help=profiles.HELP)
     parser.add_argument("--state-dir", type=Path, help="where accepted ids are written; default: until it stops")
     return parser
 
@@ -56,6 +57,7 @@ def _settings(arguments: argparse.Namespace, temporary: Path) -> SimulatorSettin
         greylist_seconds=arguments.greylist,
         throttled_tries=arguments.throttled_tries,
         faults=msgspec.json.decode(arguments.faults, type=Faults),
+        profiles=profiles.chosen(arguments.profiles),
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
+from events.providers import Provider
 from jetpost.simulator import counts
+from jetpost.simulator.profiles import Profile
 from jetpost.simulator.settings import Faults
 from jetpost.simulator.stats import SimulatorStats
 
@@ -33,6 +35,11 @@ async def duplicates(port: int, host: str = "127.0.0.1") -> dict[str, int]:
 async def set_faults(port: int, faults: Faults, host: str = "127.0.0.1") -> None:
     """From now on these faults strike, and no others."""
     await _ask(host, port, b"faults " + msgspec.json.encode(faults))
+
+
+async def set_profiles(port: int, profiles: Mapping[Provider, Profile], host: str = "127.0.0.1") -> None:
+    """From now on these providers bear so much, and others anything."""
+    await _ask(host, port, b"profiles " + msgspec.json.encode(profiles))
 
 
 async def stop(port: int, host: str = "127.0.0.1") -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from jetpost.simulator import process
+from jetpost.simulator import process, profiles
 from jetpost.simulator.settings import Faults, SimulatorSettings
 
 
@@ -24,6 +24,7 @@ def _simulator(
     greylist: Annotated[float, typer.Option(help="Seconds that a +greylist recipient is turned away.")] = 3,
     latency: Annotated[float, typer.Option(help="Seconds before every reply.")] = 0,
     faults: Annotated[str, typer.Option(help="Misbehaviour at random, as JSON: '{\"hang\": 0.001}'.")] = "{}",
+    profile: Annotated[str, typer.Option("--profiles", help=profiles.HELP)] = "",
     state_dir: Annotated[
         Path | None, typer.Option(help="Where ids of accepted mails go; default: nowhere lasting.")
     ] = None,
@@ -37,6 +38,10 @@ def _simulator(
         chosen = msgspec.json.decode(faults, type=Faults)
     except msgspec.DecodeError as error:
         raise typer.BadParameter(f"--faults: {error}") from error
+    try:
+        providers = profiles.chosen(profile)
+    except msgspec.DecodeError as error:
+        raise typer.BadParameter(f"--profiles: say usual, or a JSON object by provider: {error}") from error
     with tempfile.TemporaryDirectory(prefix="jetpost-simulator-") as temporary:
         settings = SimulatorSettings(
             state_dir=state_dir or Path(temporary),
@@ -45,5 +50,6 @@ def _simulator(
             greylist_seconds=greylist,
             latency_seconds=latency,
             faults=chosen,
+            profiles=providers,
         )
         process.run(settings)

@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._deaf = True
         self._open.discard(self)
+        self._session.closed()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:

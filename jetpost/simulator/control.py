@@ -6,6 +6,7 @@
 | `stats` | `SimulatorStats`: looks at every accepted id |
 | `duplicates` | the ids accepted more than once, and how often |
 | `faults {"hang": 0.01}` | `{}`, and from now on these faults strike, and no others |
+| `profiles {"gmail": {"rate": 50, "burst": 100}}` | `{}`, and from now on these providers bear so much, and others anything |
 | `stop` | `{}`, and the simulator stops |
 """
 
@@ -17,19 +18,20 @@ from pathlib import Path
 
 import msgspec
 
+from events.providers import Provider
 from jetpost.simulator import counts, stats
+from jetpost.simulator.profiles import Profile
 from jetpost.simulator.settings import Faults
 from jetpost.simulator.stats import SimulatorStats
+from jetpost.simulator.world import World
 
 _TIMEOUT_SECONDS = 10
 
 
 class Control:
-    def __init__(
-        self, counters: Callable[[], SimulatorStats], set_faults: Callable[[Faults], None], stop: asyncio.Event
-    ) -> None:
+    def __init__(self, counters: Callable[[], SimulatorStats], world: World, stop: asyncio.Event) -> None:
         self._counters = counters
-        self._set_faults = set_faults
+        self._world = world
         self._stop = stop
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -53,11 +55,14 @@ class Control:
             case "duplicates":
                 answer = await asyncio.to_thread(counts.duplicates, Path(self._counters().accepted_file))
             case "faults":
-                self._set_faults(msgspec.json.decode(argument, type=Faults))
+                self._world.set_faults(msgspec.json.decode(argument, type=Faults))
+                answer = {}
+            case "profiles":
+                self._world.set_profiles(msgspec.json.decode(argument, type=dict[Provider, Profile]))
                 answer = {}
             case "stop":
                 self._stop.set()
                 answer = {}
             case _:
-                answer = {"error": "say counters, stats, duplicates, faults or stop"}
+                answer = {"error": "say counters, stats, duplicates, faults, profiles or stop"}
         return msgspec.json.encode(answer)

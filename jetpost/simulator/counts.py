@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from jetpost.simulator.behaviours import Behaviour
-
 ID_LENGTH: Final = 16
 _BUFFERED: Final = 65_536
 _READ: Final = ID_LENGTH * 65_536
@@ -33,7 +31,8 @@ class Counts:
         """Bytes of all messages, taken or not."""
         self.connections = 0
         self.accepted_by_provider: Counter[str] = Counter()
-        self.refused: Counter[Behaviour] = Counter()
+        self.refused: Counter[str] = Counter()
+        """By behaviour; `too-fast` and `too-many-connections` for what was more than a provider bears."""
         self.faults: Counter[str] = Counter()
 
     def accept(self, mail_id: bytes, provider: str) -> None:

@@ -27,7 +27,7 @@ async def run(settings: SimulatorSettings, stop: asyncio.Event, on_ready: Callab
     counts = Counts(settings.state_dir)
     world = World(settings, counts, time.monotonic)
     connections: set[Connection] = set()
-    control = Control(lambda: stats.counters(counts, len(connections)), world.set_faults, stop)
+    control = Control(lambda: stats.counters(counts, len(connections)), world, stop)
     tls = _context(settings.tls) if settings.tls else None
     try:
         async with AsyncExitStack() as servers:

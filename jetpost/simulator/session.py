@@ -86,6 +86,7 @@ class Session:
         """Some chunks of a message were read, the last one not."""
         self._sender: bytes | None = None
         self._recipients: list[Recipient] = []
+        self._visit = world.visit()
         self._commands: dict[bytes, Callable[[bytes], bytes]] = {
             b"MAIL": self._mail,
             b"RCPT": self._rcpt,
@@ -104,6 +105,10 @@ class Session:
     @property
     def greeting(self) -> bytes:
         return f"220 {NAME} ESMTP Jetpost mailbox simulator\r\n".encode()
+
+    def closed(self) -> None:
+        """The connection is gone."""
+        self._visit.leave()
 
     def receive(self, data: bytes) -> Turn:
         """Answers everything that is complete, in order, up to where `next` asks for something else first."""
@@ -205,6 +210,7 @@ class Session:
     # transactions
 
     def _reset(self) -> None:
+        self._visit.leave()
         self._chunking = False
         self._sender = None
         self._recipients = []
@@ -241,6 +247,9 @@ class Session:
         provider = provider_of(domain.decode("utf-8", "replace").lower())
         behaviour = behaviours.behaviour_of(local) if b"+" in local else Behaviour.ACCEPT
         recipient = Recipient(address, provider, behaviour)
+        too_much = self._visit.refuses(provider)
+        if too_much is not None:
+            return self._turn_away(too_much)
         if behaviour in behaviours.REFUSED_AT_RCPT and self._turns_away(recipient):
             return self._refuse(recipient)
         self._recipients.append(recipient)
@@ -261,7 +270,9 @@ class Session:
         self._world.counts.refused[recipient.behaviour] += 1
         address = recipient.address.decode("utf-8", "replace")
         seconds = max(1, round(self._settings.greylist_seconds))
-        reply = behaviours.refusal(recipient.behaviour, recipient.provider, address, seconds)
+        return self._turn_away(behaviours.refusal(recipient.behaviour, recipient.provider, address, seconds))
+
+    def _turn_away(self, reply: bytes) -> bytes:
         return self._stop(Next.CLOSE, reply) if reply.startswith(b"421") else reply
 
     def _data(self, _: bytes) -> bytes:
@@ -346,9 +357,11 @@ class Session:
         return reply
 
     def _take(self) -> bytes:
+        is_over = False
         for recipient in self._recipients:
             self._world.counts.accept(self._message.mail_id, recipient.provider)
-        return TAKEN
+            is_over |= self._visit.is_over(recipient.provider)
+        return self._stop(Next.CLOSE, TAKEN) if is_over else TAKEN
 
 
 def _declared_size(parameters: bytes) -> int:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import msgspec
 
+from events.providers import Provider
+from jetpost.simulator.profiles import Profile
+
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
     """Misbehaviour at random, each a probability per mail. For chaos tests; all off by default."""
@@ -65,3 +68,5 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     throttled_tries: int = 2
     """How many tries of a `+throttled` recipient are turned away."""
     faults: Faults = Faults()
+    profiles: dict[Provider, Profile] = {}
+    """How much providers bear (`profiles.USUAL`); those that are not named bear anything."""

@@ -23,7 +23,7 @@ class SimulatorStats(msgspec.Struct, frozen=True, kw_only=True):
     by_provider: dict[str, int]
     """Mails taken, repeats included."""
     refused: dict[str, int]
-    """Refusals by behaviour."""
+    """Refusals by behaviour; `too-fast` and `too-many-connections` for what was more than a provider bears."""
     faults: dict[str, int]
     """Faults that struck."""
     accepted_file: str
@@ -51,7 +51,7 @@ def counters(current: Counts, open_connections: int) -> SimulatorStats:
         connections=current.connections,
         open_connections=open_connections,
         by_provider=dict(current.accepted_by_provider),
-        refused={behaviour.value: times for behaviour, times in current.refused.items()},
+        refused={str(what): times for what, times in current.refused.items()},
         faults=dict(current.faults),
         accepted_file=str(current.path),
     )

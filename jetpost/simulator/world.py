@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 
+from events.providers import Provider
 from jetpost.simulator.behaviours import Behaviour
 from jetpost.simulator.counts import Counts
+from jetpost.simulator.profiles import Guard, Profile, Visit
 from jetpost.simulator.settings import Faults, SimulatorSettings
 
 
@@ -14,17 +16,30 @@ class World:
     def __init__(self, settings: SimulatorSettings, counts: Counts, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.faults = settings.faults
-        self.calm = _calm(settings.faults)
-        """No fault can strike."""
+        self.calm = False
+        """No fault can strike, and no provider says that it is too much."""
         self.counts = counts
         self._clock = clock
+        self.guards: dict[Provider, Guard] = {}
         self._random = Random(settings.faults.seed)  # noqa: S311 - chance, not secrets
         self._tries: dict[tuple[Behaviour, bytes], tuple[int, float]] = {}
+        self.set_profiles(settings.profiles)
+
+    def visit(self) -> Visit:
+        """For a connection."""
+        return Visit(self.guards, self._clock, self.counts.refused)
 
     def set_faults(self, faults: Faults) -> None:
         """From now on these strike, and no others; chance goes on where it was."""
         self.faults = faults
-        self.calm = _calm(faults)
+        self.calm = _calm(faults) and not self.guards
+
+    def set_profiles(self, profiles: Mapping[Provider, Profile]) -> None:
+        """From now on providers bear so much; those that are not named bear anything. What was is forgotten."""
+        now = self._clock()
+        self.guards.clear()
+        self.guards.update({provider: Guard(profile, now) for provider, profile in profiles.items()})
+        self.calm = _calm(self.faults) and not self.guards
 
     def count_try(self, behaviour: Behaviour, recipient: bytes) -> tuple[int, float]:
         """Notes a try of a tagged recipient; returns how many came before, and the seconds since the first."""

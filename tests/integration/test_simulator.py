@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from jetpost.simulator import client
+from jetpost.simulator.profiles import Profile
 from jetpost.simulator.settings import Faults
 from jetpost.simulator.stats import Ports
 
@@ -123,6 +124,16 @@ async def test_faults_can_be_chosen_while_it_runs(start):
     await asyncio.to_thread(send_with_smtplib, running.smtp, "ada@example.org")
     counted = await client.stats(running.control)
     assert (counted.accepted, counted.faults) == (1, {"half_close": 1})
+
+
+async def test_what_providers_bear_can_be_chosen_when_it_starts_and_while_it_runs(start):
+    running = await start("--profiles", "usual")
+    await client.set_profiles(running.control, {"gmail": Profile(rate=0.001, burst=1)})
+    await asyncio.to_thread(send_with_smtplib, running.smtp, "ada@gmail.com")
+    with pytest.raises(smtplib.SMTPException, match="unusual rate"):
+        await asyncio.to_thread(send_with_smtplib, running.smtp, "ada@gmail.com")
+    counted = await client.stats(running.control)
+    assert (counted.accepted, counted.refused) == (1, {"too-fast": 1})
 
 
 async def test_stop_ends_the_process(start):

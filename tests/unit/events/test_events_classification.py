@@ -43,6 +43,7 @@ def test_a_dead_address_is_hard_and_suppressed(text):
         ("421 4.7.28 An unusual rate of unsolicited mail", "throttled"),
         ("421 4.7.0 [TSS04] Messages temporarily deferred due to unexpected volume or user complaints", "throttled"),
         ("421 Too many connections", "throttled"),
+        ("451 4.7.652 The mail server [192.0.2.1] has exceeded the maximum number of connections.", "throttled"),
         ("450 4.1.1 <ada@example.org>: user unknown, for now", "transient"),
         ("451 4.7.1 Greylisted, please try again in 300 seconds", "transient"),
         ("451 4.3.0 Error: queue file write error", "transient"),
