@@ -18,6 +18,7 @@ from jetpost.cli.state import Fault, bus, effective, err, out, run, web_url
 from jetpost.display import plain, size
 from jetpost.settings import Settings
 from producer import launch
+from producer.campaign import looking
 from producer.campaign.check import Checked, check
 from producer.campaign.problems import Problem
 from producer.rendering.renderer import compile_campaign
@@ -45,6 +46,9 @@ def _check(file: _File) -> None:
     if checked.problems:
         raise typer.Exit(1)
     campaign = checked.campaign
+    if checked.launchable is not None:
+        for line in looking.notes(checked.launchable):
+            out.print(plain(line))
     out.print(
         f"[green]{file} can be sent[/]: campaign [bold]{campaign.id}[/] from {campaign.from_.address}, pool {campaign.pool}"
     )

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from events.schemas import DeliveryPolicy
-from producer.campaign import fields, file, templates, tracking
+from producer.campaign import audiences, fields, file, templates, tracking
 from producer.campaign.compiled import CompiledCampaign
 from producer.campaign.fields import Sources
 from producer.campaign.file import CampaignFile, Context
@@ -26,7 +26,7 @@ from producer.campaign.timing import Timing
 from producer.errors import AudienceUnreadable
 from producer.recipients import audience
 from producer.recipients.addresses import normalise
-from producer.recipients.audience import AudienceFile, Projection
+from producer.recipients.audience import Audience, Projection
 from producer.recipients.recipient import Recipient
 from producer.recipients.rows import Rejected
 from producer.rendering.errors import BadTemplate, Unrenderable
@@ -44,7 +44,7 @@ class Launchable(msgspec.Struct, frozen=True):
     """Everything that `producer.launch` needs of a campaign without problems."""
 
     campaign: CompiledCampaign
-    audience: AudienceFile
+    audience: Audience
     projection: Projection
     policy: DeliveryPolicy
     timing: Timing
@@ -79,7 +79,7 @@ def check(
 
     `start` stands in place of the file's, where it is given; `now` or earlier means at once.
     """
-    campaign, findings = file.load(path, Context(now, known_pools, start))
+    campaign, findings = file.load(path, Context(now, known_pools, start, settings.databases))
     launchable, sample = (None, None) if campaign is None else _examine(campaign, findings, now, settings)
     return Checked(path, findings.problems, findings.warnings, None if findings.problems else launchable, sample)
 
@@ -98,16 +98,16 @@ def _examine(
         return None, None
     sample = _try(campaign, compiled, sources, settings, findings)
     launchable = Launchable(
-        compiled, campaign.audience, sources.projection, campaign.policy, campaign.timing, campaign.routes
+        compiled, campaign.audience.source, sources.projection, campaign.policy, campaign.timing, campaign.routes
     )
     return launchable, sample
 
 
 def _columns(campaign: CampaignFile, findings: Findings) -> tuple[str, ...] | None:
     try:
-        return audience.columns(campaign.audience)
+        return audience.columns(campaign.audience.source)
     except AudienceUnreadable as error:
-        findings.problem("audience", str(error), "The path is relative to the campaign file.")
+        audiences.tell(error, campaign.audience, findings)
         return None
 
 
@@ -179,17 +179,18 @@ def _try(
 
 def _first_recipients(campaign: CampaignFile, projection: Projection, findings: Findings) -> list[Recipient]:
     try:
-        rows = list(islice(audience.read(campaign.audience, projection), _ROWS_LOOKED_AT))
+        rows = audience.look(campaign.audience.source, projection, _ROWS_LOOKED_AT)
     except AudienceUnreadable as error:
-        findings.problem("audience", str(error), "Export the file again.")
+        audiences.tell(error, campaign.audience, findings)
         return []
     rejected = [row for row in rows if isinstance(row, Rejected)]
+    place = f"{campaign.audience.place} {rejected[0].line}: {rejected[0].reason}" if rejected else ""
     if len(rejected) == len(rows):
-        example = f" The first one, in line {rejected[0].line}: {rejected[0].reason}" if rejected else ""
+        example = f" The first one, {place}" if rejected else ""
         fix = "It needs at least one row with a usable address."
         findings.problem("audience", f"Nobody in its first {len(rows)} rows can be mailed.{example}", fix)
     elif rejected:
-        fact = f"{len(rejected)} of its first {len(rows)} rows cannot be used; line {rejected[0].line}: {rejected[0].reason}"
+        fact = f"{len(rejected)} of its first {len(rows)} rows cannot be used; the first one, {place}"
         findings.warning("audience", fact, "They will be left out and listed in the rejects file.")
     return list(islice(_recipients(rows), _MAILS_TRIED))
 

@@ -12,7 +12,7 @@ from producer.campaign.file import CampaignFile
 from producer.campaign.problems import Findings, did_you_mean, listed
 from producer.campaign.templates import Use
 from producer.recipients import audience
-from producer.recipients.audience import Projection
+from producer.recipients.audience import Audience, AudienceFile, Projection
 
 
 class Sources(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ def resolve(campaign: CampaignFile, columns: Sequence[str], uses: Iterable[Use],
             by_column[use.variable] = column
         elif use.variable in campaign.defaults:
             constants[use.variable] = campaign.defaults[use.variable]
-        elif use.variable not in campaign.columns:
+        elif use.variable not in campaign.audience.columns:
             _tell_undefined(use, campaign, columns, findings)
     _tell_unused(campaign, {*by_column, *constants}, findings)
     if address is None:
@@ -46,11 +46,11 @@ def resolve(campaign: CampaignFile, columns: Sequence[str], uses: Iterable[Use],
 
 
 def _address_column(campaign: CampaignFile, columns: Sequence[str], findings: Findings) -> str | None:
-    wanted = campaign.address_column
+    wanted = campaign.audience.address_column
     if wanted is None:
         found = audience.find_address_column(columns)
         if found is None:
-            fix = f'Name it: audience = {{ path = "…", email = "…" }}. The columns are: {listed(columns)}.'
+            fix = f'Name it: audience = {{ …, email = "…" }}. The columns are: {listed(columns)}.'
             findings.problem("audience", "No column looks like the one with the addresses.", fix)
         return _only_once(found, "audience", columns, findings)
     found = audience.find_column(wanted, columns)
@@ -61,14 +61,19 @@ def _address_column(campaign: CampaignFile, columns: Sequence[str], findings: Fi
 
 
 def _column(campaign: CampaignFile, columns: Sequence[str], variable: str, findings: Findings) -> str | None:
-    found = audience.find_column(campaign.columns.get(variable, variable), columns)
-    if found is None and campaign.audience.format == "ndjson" and variable in campaign.defaults:
-        return variable  # the rows that named the columns may just not have had it
+    found = audience.find_column(campaign.audience.columns.get(variable, variable), columns)
+    if found is None and _may_turn_up(campaign.audience.source) and variable in campaign.defaults:
+        return variable
     return _only_once(found, "audience", columns, findings)
 
 
+def _may_turn_up(source: Audience) -> bool:
+    """The rows that named the columns may just not have had it."""
+    return isinstance(source, AudienceFile) and source.format == "ndjson"
+
+
 def _tell_wrong_mapping(campaign: CampaignFile, columns: Sequence[str], findings: Findings) -> None:
-    for variable, column in campaign.columns.items():
+    for variable, column in campaign.audience.columns.items():
         if audience.find_column(column, columns) is None:
             fix = did_you_mean(column, columns) or f"The columns are: {listed(columns)}."
             findings.problem(f"audience.columns.{variable}", f'The audience has no column "{column}".', fix)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 import tomllib
 import unicodedata
@@ -15,16 +14,16 @@ import msgspec
 
 from events import ids
 from events.schemas import DeliveryPolicy, Tracking
-from producer.campaign import locate, mailbox, routing, timing, tracking
+from producer.campaign import audiences, locate, mailbox, routing, timing, tracking
+from producer.campaign.audiences import AudienceKeys
 from producer.campaign.compiled import Mailbox, Unsubscribe
 from producer.campaign.problems import Findings
 from producer.campaign.table import Table
 from producer.campaign.timing import Timing
-from producer.recipients import audience
 from producer.recipients.addresses import normalise
-from producer.recipients.audience import AudienceFile
 from producer.rendering.headers import is_field_name
 from producer.rendering.message import OWN_HEADERS
+from producer.settings import Database
 
 KEYS: Final = (
     *("name", "id", "from", "reply_to", "return_path", "subject", "html", "text", "audience", "pool", "policy"),
@@ -32,7 +31,6 @@ KEYS: Final = (
     *timing.KEYS,
     tracking.KEY,
 )
-_AUDIENCE_KEYS: Final = ("path", "format", "email", "columns", "encoding")
 _UNSUBSCRIBE_KEYS: Final = ("link", "mailto")
 _ADDRESS_FIX: Final = 'Write it as "Ann Example <ann@example.com>" or "ann@example.com".'
 _TRANSPORT_HEADERS: Final = frozenset({"received", "dkim-signature", "authentication-results", "return-receipt-to"})
@@ -50,6 +48,8 @@ class Context(msgspec.Struct, frozen=True):
     """None: pools are not known here, and any name passes."""
     start: float | None = None
     """Given in place of the file's (`timing.read`)."""
+    databases: Mapping[str, Database] = {}
+    """Those of the settings, by name."""
 
 
 class CampaignFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,10 +63,7 @@ class CampaignFile(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     html: Path
     text: Path | None
-    audience: AudienceFile
-    address_column: str | None
-    columns: dict[str, str]
-    """Variables and the columns that they mean, where the names differ."""
+    audience: AudienceKeys
     pool: str
     routes: routing.Routes
     """By mailbox provider the pools to use, the preferred one first; where it has no entry: `pool`."""
@@ -92,7 +89,7 @@ def load(path: Path, context: Context) -> tuple[CampaignFile | None, Findings]:
     except tomllib.TOMLDecodeError as error:
         _tell_syntax(str(error), findings)
         return None, findings
-    findings.lines = locate.lines_of_keys(document)
+    findings.lines, findings.document = locate.lines_of_keys(document), document
     parsed = _parse(Table(values, findings), path.parent, context)
     return (None if findings.problems else parsed), findings
 
@@ -133,7 +130,7 @@ def _parse(table: Table, folder: Path, context: Context) -> CampaignFile | None:
         subject=table.header_text("subject") or "",
         html=folder / (table.text("html") or ""),
         text=folder / text if (text := table.text("text")) else None,
-        **_audience(table, folder),
+        audience=audiences.read(table, folder, context.databases),
         pool=pool,
         routes=routes,
         policy=table.choice("policy", get_args(DeliveryPolicy)) or "at_most_once",
@@ -187,57 +184,6 @@ def _mailboxes(table: Table, key: str) -> tuple[Mailbox, ...]:
         return (found,) if found else ()
     boxes = [Table({key: item}, table.findings).parsed(key, mailbox.parse, _ADDRESS_FIX) for item in value]
     return tuple(box for box in boxes if box)
-
-
-def _audience(table: Table, folder: Path) -> dict[str, Any]:
-    inner = _audience_table(table)
-    inner.refuse_unknown(_AUDIENCE_KEYS)
-    inner.require("path", '"audience.csv"')
-    path = folder / (inner.text("path") or "")
-    by_name, compression = audience.format_of(path)
-    format_ = inner.choice("format", audience.FORMATS) or by_name
-    if format_ is None and inner.has("path"):
-        fix = f"Set `format` in the audience table to one of: {', '.join(audience.FORMATS)}."
-        inner.problem("path", f"The name of {path.name!r} does not tell its format.", fix)
-    file = AudienceFile(path, format_ or "csv", compression, _encoding(inner, format_ or "csv"))
-    return {"audience": file, "address_column": inner.text("email"), "columns": _columns(inner)}
-
-
-def _audience_table(table: Table) -> Table:
-    value = table.raw("audience")
-    if isinstance(value, str):
-        return Table({"path": value}, table.findings, "audience")
-    return table.table("audience") or Table({}, Findings(table.findings.path), "audience")
-
-
-def _encoding(inner: Table, format_: audience.Format) -> str:
-    encoding = inner.text("encoding")
-    if encoding is None:
-        return "utf-8"
-    try:
-        is_text = codecs.lookup(encoding)._is_text_encoding  # noqa: SLF001 - nothing public tells base64 from text
-    except LookupError:
-        is_text = False
-    if not is_text:
-        inner.problem(
-            "encoding", f"{encoding!r} is not known.", 'Common ones are "utf-8", "windows-1252" and "utf-16".'
-        )
-        return "utf-8"
-    if format_ != "csv" and codecs.lookup(encoding).name != "utf-8":
-        inner.problem("encoding", f"A {format_} file is UTF-8 by definition.", "Leave the key out.")
-    return encoding
-
-
-def _columns(inner: Table) -> dict[str, str]:
-    mapping = inner.table("columns")
-    if mapping is None:
-        return {}
-    for variable in mapping.names():
-        mapping.text(variable)
-        if not _variable_name(variable):
-            fix = 'Use letters, digits and underscores, such as first_name = "First name".'
-            mapping.problem(variable, "Templates cannot name this variable.", fix)
-    return {variable: column for variable, column in mapping.items() if isinstance(column, str)}
 
 
 def _headers(table: Table) -> tuple[tuple[str, str], ...]:

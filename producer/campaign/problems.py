@@ -33,6 +33,8 @@ class Findings:
     def __init__(self, path: Path, lines: Mapping[tuple[str, ...], int] | None = None) -> None:
         self.path = path
         self.lines = lines or {}
+        self.document = ""
+        """The text of the file."""
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
 
@@ -54,6 +56,13 @@ class Findings:
                 return self.lines[parts]
             parts = parts[:-1]
         return None
+
+    def first_line_of_text(self, key: str) -> int | None:
+        """Where a text of several lines begins: below its key, where the quotes end that line."""
+        line = self.line_of(key)
+        if line is not None and "".join(self.document.split("\n")[line - 1 : line]).rstrip().endswith(('"""', "'''")):
+            return line + 1
+        return line
 
 
 def did_you_mean(word: str, among: Iterable[str]) -> str:

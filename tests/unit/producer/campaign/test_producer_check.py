@@ -129,7 +129,7 @@ def test_a_mapping_to_a_column_that_is_not_there_is_told(judge) -> None:
 def test_bad_rows_are_warned_of_and_stop_nothing(judge) -> None:
     checked = judge(audience=f"{AUDIENCE}nobody,x,y\n")
     assert checked.problems == []
-    assert "1 of its first 2 rows cannot be used; line 3" in checked.warnings[0].message
+    assert "1 of its first 2 rows cannot be used; the first one, in line 3" in checked.warnings[0].message
 
 
 def test_a_template_that_fails_for_everybody_is_told_before_anything_is_sent(judge) -> None:
