@@ -18,6 +18,7 @@ from events.bus import Bus
 from events.errors import BusError
 from events.schemas import Campaign
 from sender import admission, campaigns
+from sender.breaker.keeper import Breaker
 from sender.campaigns import Dictionaries
 from sender.lanes import Held, Lane, Lanes
 from sender.patience import Patience
@@ -32,11 +33,18 @@ _LOOKS: Final = 4
 
 class Intake:
     def __init__(
-        self, bus: Bus, settings: SenderSettings, clock: Callable[[], float], lanes: Mapping[str, Lanes]
+        self,
+        bus: Bus,
+        settings: SenderSettings,
+        clock: Callable[[], float],
+        lanes: Mapping[str, Lanes],
+        breaker: Breaker,
     ) -> None:
         self._bus = bus
         self._settings = settings
         self._clock = clock
+        self._breaker = breaker
+        breaker.on_change = self.look_again
         self._lanes = lanes
         self._pools = frozenset(lanes)
         self._dictionaries = Dictionaries(bus)
@@ -64,9 +72,11 @@ class Intake:
             await self._close_campaign(key)
             return
         self._campaigns[key] = campaign
+        self._breaker.follow(campaign)
         for lane in self.open:
             if lane.campaign.id == key:
                 lane.becomes(campaign)
+                self._breaker.mark(lane)
         self._lanes[campaign.pool].notify()
         if key not in self._feeding:
             self._feeding[key] = [asyncio.create_task(self._serve(key, name)) for name in providers.PROVIDERS]
@@ -81,6 +91,16 @@ class Intake:
             await self._close_lane(lane)
         self._campaigns.pop(key, None)
         self._dictionaries.forget(key)
+        self._breaker.forget(key)
+
+    def look_again(self, campaign: str) -> None:
+        """Lanes of the campaign may have been stopped, or let go."""
+        lanes = [lane for lane in self.open if lane.campaign.id == campaign]
+        for lane in lanes:
+            self._breaker.mark(lane)
+            lane.changed.set()
+        for pool in {lane.pool for lane in lanes}:
+            self._lanes[pool].notify()
 
     async def stop_fetching(self) -> None:
         """From here on nothing is fetched; what is held stays held."""
@@ -113,6 +133,7 @@ class Intake:
         name = streams.lane_name(campaign, pool, provider)
         consumer = await patience.insist(lambda: self._bus.consumer(streams.MAIL.name, name))
         lane = Lane(self._campaigns[campaign], provider, consumer, decompressor, self._bus.timing.hold_seconds)
+        self._breaker.mark(lane)
         self.open.add(lane)
         self._lanes[pool].add(lane)
         while True:
@@ -145,7 +166,9 @@ class Intake:
 
     def _is_hungry(self, lane: Lane) -> bool:
         has_room = len(lane.waiting) <= self._settings.prefetch_mails - self._settings.fetch_mails
-        return has_room and not isinstance(admission.decide(lane.campaign, self._clock()), admission.Hold)
+        decision = admission.decide(lane.campaign, self._clock())
+        stopped = lane.stopped and isinstance(decision, admission.Send)
+        return has_room and not stopped and not isinstance(decision, admission.Hold)
 
     async def _keep_holds(self) -> None:
         patience = Patience("extend", self._settings.retry_pause_seconds)

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from events import ids, providers, schemas, streams, subjects
+from events import breaker, ids, providers, schemas, streams, subjects
 from events.bus import Consumer, Delivery
 from events.compression import Decompressor
 from events.schemas import Campaign, Mail
@@ -102,6 +102,10 @@ class Lane:
         """When mails were taken last, Unix seconds."""
         self.accepted_subject = subjects.event("accepted", campaign.id)
         """Where the fact goes that nearly every mail ends with."""
+        self.stopped = False
+        """The circuit breaker is open (`sender.breaker`): nothing is tried."""
+        self.first_tries_stopped = False
+        """The campaign waits for its canary: only retries go on."""
         self.changed = asyncio.Event()
         """Set when there may be reason to fetch again: mails were taken, or the campaign changed."""
 
@@ -111,6 +115,18 @@ class Lane:
 
     def __str__(self) -> str:
         return streams.lane_name(self.campaign.id, self.pool, self.provider)
+
+    @property
+    def key(self) -> str:
+        """Of what senders share about it."""
+        return breaker.lane_key(self.pool, self.provider)
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether what comes next may not be tried now."""
+        if self.first_tries_stopped and self.waiting and self.waiting[0].mail.attempt == 1:
+            return True
+        return self.stopped
 
     def becomes(self, campaign: Campaign) -> None:
         """The newest state of its campaign."""
@@ -161,6 +177,27 @@ class Lane:
                 self.share.charge(len(taken))
         self.changed.set()
         return taken
+
+    def take_granted(self, limit: int, now: float, first_tries: int) -> list[Held]:
+        """As `take`, with no more than so many mails that were never tried."""
+        taken: list[Held] = []
+        while len(taken) < limit and (head := self._good_head(now)) is not None:
+            is_first = head.mail.attempt == 1
+            if (is_first and first_tries == 0) or (head.suspicious and taken):
+                break
+            first_tries -= is_first
+            taken += self.take(1, now)
+            if head.suspicious:
+                break
+        return taken
+
+    def _good_head(self, now: float) -> Held | None:
+        """The next mail whose hold is good; lets go of others before it."""
+        while self.waiting:
+            if not self.waiting[0].lapsed(now):
+                return self.waiting[0]
+            self.forget([self.waiting.popleft()])
+        return None
 
     def forget(self, held: Iterable[Held]) -> None:
         """Settled, or let go: not extended any more."""
@@ -261,4 +298,6 @@ def _is_active(lane: Lane, now: float) -> bool:
 
 
 def _may_move(lane: Lane, now: float) -> bool:
-    return not isinstance(admission.decide(lane.campaign, now), admission.Hold)
+    """Mails that expire or are dropped may, whatever stops the lane."""
+    decision = admission.decide(lane.campaign, now)
+    return not isinstance(decision, admission.Hold) and not (lane.is_shut and isinstance(decision, admission.Send))

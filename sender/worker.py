@@ -3,7 +3,7 @@
 One turn of a session takes a few mails of one lane through these steps:
 
     fetch        a lane's mails lie ready, fetched ahead and unclaimed (`intake`)
-    admit        is the campaign still to be sent? (`admission`)
+    admit        is the campaign still to be sent? (`admission`); is the lane doing well? (`breaker`)
     lease        a session that is connected
     sign         with the keys of the From domain, where there are some (`dkim`)
     claim        the right to make the attempt, which only one worker ever gets (`claims`)
@@ -31,6 +31,7 @@ from events.bus import Bus
 from events.compression import FrameRefused
 from sender import admission, retry
 from sender.acknowledger import Acknowledger
+from sender.breaker.keeper import Breaker
 from sender.budget import Budget
 from sender.claims import Claims, Taken, Won
 from sender.dkim.signing import Signing
@@ -98,6 +99,8 @@ class _Turn:
         self.held: list[Held] = []
         self.reserved = reserved
         """Taken from the budget and not yet tied to records."""
+        self.grants = 0
+        """Mails of a canary among them that were not tried yet."""
 
 
 class Worker:
@@ -130,7 +133,9 @@ class Worker:
             bus, self._claims, self._journal, clock, Patience("record", pause), self._acknowledger
         )
         self._poison = Poison(bus, self._claims, self._doubts, clock)
-        self._intake = Intake(bus, settings, clock, {name: line.lanes for name, line in self._lines.items()})
+        self._breaker = Breaker(bus, settings.breaker, clock, Patience("breaker", pause))
+        lanes = {name: line.lanes for name, line in self._lines.items()}
+        self._intake = Intake(bus, settings, clock, lanes, self._breaker)
         self._background: list[asyncio.Task[None]] = []
         self._slots: list[asyncio.Task[None]] = []
 
@@ -140,7 +145,10 @@ class Worker:
             lambda: self._bus.stream_state(streams.EVENTS.name)
         )
         self._claims.events_seen = state.last_sequence
-        self._background = [
+        self._background = [asyncio.create_task(self._keep_going("breaker", self._breaker.follow_bucket))]
+        await self._breaker.synced.wait()
+        self._background += [
+            asyncio.create_task(self._keep_going("breaker", self._breaker.run)),
             asyncio.create_task(self._keep_going("record", self._recorder.run)),
             asyncio.create_task(self._keep_going("acknowledge", self._acknowledger.run)),
             asyncio.create_task(self._keep_going("watch", self._intake.run)),
@@ -164,6 +172,7 @@ class Worker:
                 await self._recorder.room(1)
                 await self._acknowledger.drain()
         await _cancel([*self._slots, *self._background])
+        await self._breaker.close()
         await self._poison.close()
         await self._claims.close()
         await self._journal.close()
@@ -196,6 +205,7 @@ class Worker:
                 _log.exception("a turn for %s failed; its mails come again after the ack-wait", lane)
                 await patience.wait(error)
             finally:
+                self._breaker.give_back(lane, turn.grants)
                 line.budget.give(turn.reserved)
                 line.lanes.done(lane)
 
@@ -240,16 +250,22 @@ class Worker:
         with _letting_go(lane, turn.held):
             async with line.sessions.lease() as driver:
                 line.connecting.succeeded()
-                turn.held += self._take(lane, min(driver.room, turn.reserved))
+                turn.held += await self._take(turn, min(driver.room, turn.reserved))
                 won, taken = await self._claim(await self._sign(line.relay, lane, self._open(lane, turn.held)))
                 left = await self._deliver(driver, turn, won)
             await self._deliver_again(turn, left)
             await self._state_doubts(lane, taken)
+            turn.grants -= self._breaker.count_doubts(lane, [held for held, _ in taken])
 
-    def _take(self, lane: Lane, limit: int) -> list[Held]:
+    async def _take(self, turn: _Turn, limit: int) -> list[Held]:
         """The campaign may have changed while a session was being made."""
-        now = self._clock()
-        return lane.take(limit, now) if isinstance(admission.decide(lane.campaign, now), admission.Send) else []
+        lane, now = turn.lane, self._clock()
+        if lane.is_shut or not isinstance(admission.decide(lane.campaign, now), admission.Send):
+            return []
+        if not self._breaker.needs_grants(lane):
+            return lane.take(limit, now)
+        held, turn.grants = await self._breaker.take(lane, limit)
+        return held
 
     def _open(self, lane: Lane, held: Sequence[Held]) -> list[_Try]:
         """The mails, decompressed; one that cannot be is given up, as it never could be."""
@@ -316,14 +332,14 @@ class Worker:
         if not results:
             return
         now, rules, random = self._clock(), self._rules(turn.lane), self._random
-        stated = self._recorder.put(
-            [
-                accepted(held, outcome)
-                if isinstance(outcome, Accepted)
-                else to_record(retry.decide(outcome, held.mail, rules, now, random), held, now)
-                for held, outcome in results
-            ]
-        )
+        records = [
+            accepted(held, outcome)
+            if isinstance(outcome, Accepted)
+            else to_record(retry.decide(outcome, held.mail, rules, now, random), held, now)
+            for held, outcome in results
+        ]
+        stated = self._recorder.put(records)
+        turn.grants -= self._breaker.count(turn.lane, records)
         turn.reserved -= len(results)
         stated.add_done_callback(lambda _: turn.line.budget.give(len(results)))
 

@@ -1,8 +1,8 @@
 """The breakers of all campaigns as one sender sees and moves them.
 
-What turns counted is told once a second, at once where it looks bad: one compare-and-set for each campaign, never one for each
-mail. Whoever's write shows that a lane is beyond its limits stops it; the others see that in the bucket, within a moment. A
-sender that cannot reach NATS goes on as it knew last; its reports wait.
+What turns counted is told once a second, and at once where it looks bad: one compare-and-set for each campaign, never one for
+each mail. Whoever's write shows that a lane is beyond its limits stops it; the others see that in the bucket, within a moment.
+A sender that cannot reach NATS goes on as it knew last; its reports wait.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -22,9 +23,9 @@ from events.bus import Bus, Message
 from events.errors import BusError
 from events.facts import EmailAccepted, EmailBounced, EmailDeferred, EmailFailed
 from events.metrics import BREAKERS_OPEN
-from events.schemas import Campaign, CanaryRule
+from events.schemas import Campaign
 from sender.breaker import canary, counting, judging
-from sender.breaker.counting import Report, Tally
+from sender.breaker.followed import Followed
 from sender.breaker.judging import Limits
 from sender.breaker.settings import BreakerSettings
 from sender.lanes import Held, Lane
@@ -33,7 +34,6 @@ from sender.patience import Patience
 
 _log = logging.getLogger(__name__)
 
-_TELL_SECONDS: Final = 1.0
 _LOOKS_BAD: Final = 5
 """So many bounces and blocks since the last report, and as many as mails that were accepted, are told at once."""
 _AT_ONCE_SECONDS: Final = 0.05
@@ -41,74 +41,23 @@ _SILENT_ACK_WAITS: Final = 2
 """A sender that told nothing for so many ack-waits is dead: its mails came again by then."""
 
 
-class _Campaign:
-    """What this sender counted of a campaign and has not told, and what it knows of it."""
-
-    def __init__(self, campaign: Campaign) -> None:
-        self.campaign = campaign
-        self.known = Health(campaign.id)
-        self.tallies: dict[str, Tally] = {}
-        self.holding = 0
-        """Mails of the canary that it was granted and has not stated."""
-        self.exhausted = False
-        """The canary has no mails left, as far as is known here."""
-        self.reports = 0
-        self.untold: Report | None = None
-        """A report whose answer is not known."""
-        self.changed = False
-        """Somebody else changed the document, or the last report may have been lost."""
-        self.lock = asyncio.Lock()
-
-    @property
-    def canary(self) -> CanaryRule | None:
-        """While it is not decided."""
-        return self.campaign.canary if self.known.canary.passed_at is None else None
-
-    def tally(self, lane: str) -> Tally:
-        found = self.tallies.get(lane)
-        if found is None:
-            found = self.tallies[lane] = Tally()
-        return found
-
-    def used(self, held: Sequence[Held], tally: Tally) -> int:
-        """The grants that these mails, which have an outcome now, used up."""
-        if self.canary is None:
-            return 0
-        tried = sum(1 for one in held if one.mail.attempt == 1)
-        tally.tried += tried
-        self.holding -= tried
-        return tried
-
-    def report(self, sender: str, now: float) -> Report:
-        """Everything that was not told, under a number that the same content keeps until it is known to have arrived."""
-        if self.untold is None:
-            self.reports += 1
-            tallies, self.tallies = {lane: tally for lane, tally in self.tallies.items() if tally}, {}
-            self.untold = Report(sender, self.reports, now, tallies)
-        holding = self.holding + sum(tally.tried for tally in self.tallies.values())
-        return msgspec.structs.replace(self.untold, at=now, holding=None if self.canary is None else holding)
-
-
 class Breaker:
-    def __init__(
-        self,
-        bus: Bus,
-        settings: BreakerSettings,
-        clock: Callable[[], float],
-        patience: Patience,
-        on_change: Callable[[str], None],
-    ) -> None:
-        """`on_change` is called with a campaign's id when lanes of it may have been stopped or let go."""
+    def __init__(self, bus: Bus, settings: BreakerSettings, clock: Callable[[], float], patience: Patience) -> None:
         self._bus = bus
         self._settings = settings
         self._clock = clock
         self._patience = patience
-        self._on_change = on_change
+        self.on_change: Callable[[str], None] = _nobody_waits
+        """Called with a campaign's id when lanes of it may have been stopped or let go."""
         self._sender = uuid.uuid4().hex[:12]
-        self._campaigns: dict[str, _Campaign] = {}
+        self._campaigns: dict[str, Followed] = {}
         self._early: dict[str, Health] = {}
         """What the bucket says of campaigns that were not followed yet."""
+        self.synced = asyncio.Event()
+        """Everything that the bucket holds is known."""
         self._soon = asyncio.Event()
+        self._looked_at = 0.0
+        """When all campaigns were looked at last, by the event loop."""
         self._shown: dict[str, dict[str, Opening]] = {}
 
     # What turns ask and tell
@@ -117,7 +66,7 @@ class Breaker:
         """The campaign is open, or changed."""
         found = self._campaigns.get(campaign.id)
         if found is None:
-            found = self._campaigns[campaign.id] = _Campaign(campaign)
+            found = self._campaigns[campaign.id] = Followed(campaign)
             if (known := self._early.pop(campaign.id, None)) is not None:
                 self._learn(campaign.id, known)
         found.campaign = campaign
@@ -129,35 +78,48 @@ class Breaker:
             self._early[campaign] = found.known
             self._show(Health(campaign))
 
-    def stops(self, campaign: str, lane: str, *, fresh: bool) -> bool:
-        """Whether the lane is stopped; with `fresh`, for mails that were never tried."""
-        found = self._campaigns.get(campaign)
-        if found is None:
-            return False
-        if breaker.opening_of(found.known, lane) is not None:
-            return True
-        return fresh and found.exhausted and found.canary is not None
+    def mark(self, lane: Lane) -> None:
+        """Say whether the lane is stopped: all of it, or the mails that were never tried."""
+        found = self._campaigns.get(lane.campaign.id)
+        if found is not None:
+            lane.stopped = breaker.opening_of(found.known, lane.key) is not None
+            lane.first_tries_stopped = found.exhausted and found.canary is not None
 
-    def needs_grants(self, campaign: str) -> bool:
+    def needs_grants(self, lane: Lane) -> bool:
         """Whether mails that were never tried need to be granted: the campaign has a canary that is not decided."""
-        found = self._campaigns.get(campaign)
+        found = self._campaigns.get(lane.campaign.id)
         return found is not None and found.canary is not None
 
-    async def grant(self, campaign: str, wanted: int) -> int:
-        """How many mails that were never tried may be tried now; each must be counted, or given back."""
-        found = self._campaigns.get(campaign)
-        if found is None or found.exhausted or wanted <= 0:
-            return 0
+    async def take(self, lane: Lane, limit: int) -> tuple[list[Held], int]:
+        """Mails of the canary, retries of such, and how many grants they need: `count` tells what those became, and the rest has
+        to be given back."""
+        found = self._campaigns.get(lane.campaign.id)
+        if found is None:
+            return [], 0
+        granted = 0
+        wanted = sum(1 for held in islice(lane.waiting, limit) if held.mail.attempt == 1)
+        if wanted and not found.exhausted:
+            granted = await self._ask(found, wanted)
+        held = lane.take_granted(limit, self._clock(), granted)
+        used = sum(1 for one in held if one.mail.attempt == 1)
+        self.give_back(lane, granted - used)
+        return held, used
+
+    async def _ask(self, found: Followed, wanted: int) -> int:
         try:
-            return await self._tell(found, wanted)
+            granted = await self._tell(found, wanted)
         except BusError as error:
             found.changed = True
             await self._patience.wait(error)
             return 0
+        if not granted:
+            found.exhausted = True
+            self.on_change(found.campaign.id)
+        return granted
 
-    def give_back(self, campaign: str, grants: int) -> None:
+    def give_back(self, lane: Lane, grants: int) -> None:
         """These were granted and not tried."""
-        found = self._campaigns.get(campaign)
+        found = self._campaigns.get(lane.campaign.id)
         if found is not None and grants:
             found.holding -= grants
             found.changed = True
@@ -167,7 +129,7 @@ class Breaker:
         found = self._campaigns.get(lane.campaign.id)
         if found is None:
             return 0
-        tally = found.tally(breaker.lane_key(lane.pool, lane.provider))
+        tally = found.tally(lane.key)
         others = [record.fact for record in records if type(record.fact) is not EmailAccepted]
         tally.accepted += len(records) - len(others)
         for fact in others:
@@ -189,22 +151,18 @@ class Breaker:
         found = self._campaigns.get(lane.campaign.id)
         if found is None or found.canary is None:
             return 0
-        tally = found.tally(breaker.lane_key(lane.pool, lane.provider))
+        tally = found.tally(lane.key)
         tally.other += len(held)
         return found.used(held, tally)
 
     # What runs beside them
 
     async def run(self) -> None:
-        """Follow the bucket and tell what was counted, until cancelled."""
-        following = asyncio.create_task(self._follow())
-        try:
-            while True:
-                await self._pause()
-                for found in list(self._campaigns.values()):
-                    await self._look_at(found)
-        finally:
-            following.cancel()
+        """Tell what was counted and judge, until cancelled."""
+        while True:
+            await self._pause()
+            for found in list(self._campaigns.values()):
+                await self._look_at(found)
 
     async def close(self) -> None:
         """Tell the rest, if NATS answers."""
@@ -215,17 +173,23 @@ class Breaker:
                     await self._tell(found)
 
     async def _pause(self) -> None:
+        """A while; less where something looks bad, but not all the time."""
+        loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_TELL_SECONDS):
+            async with asyncio.timeout(self._settings.report_seconds):
                 await self._soon.wait()
-        await asyncio.sleep(_AT_ONCE_SECONDS)
+        await asyncio.sleep(self._looked_at + _AT_ONCE_SECONDS - loop.time())
+        self._looked_at = loop.time()
         self._soon.clear()
 
-    async def _follow(self) -> None:
+    async def follow_bucket(self) -> None:
+        """Know what others tell, until cancelled."""
         while True:
             try:
                 async for entry in (await self._bus.bucket(streams.BREAKER)).watch():
-                    if entry is not None:
+                    if entry is None:
+                        self.synced.set()
+                    else:
                         self._learn(entry.key, None if entry.deleted else breaker.decode(entry.value))
             except BusError as error:
                 await self._patience.wait(error)
@@ -246,21 +210,22 @@ class Breaker:
         found.exhausted = rule is not None and canary.free(health, canary.size_of(found.campaign, rule)) == 0
         if before != (found.exhausted, rule is None, breaker.stopped(health).keys()):
             self._show(health)
-            self._on_change(campaign)
+            self.on_change(campaign)
 
-    async def _look_at(self, found: _Campaign) -> None:
+    async def _look_at(self, found: Followed) -> None:
         limits = judging.limits_of(found.campaign, self._settings)
         try:
             if self._has_news(found, limits):
                 await self._tell(found)
             await self._state(found)
+            self._tell_of_deadline(found)
         except BusError as error:
             found.changed = True
             await self._patience.wait(error)
         else:
             self._patience.succeeded()
 
-    def _has_news(self, found: _Campaign, limits: Limits) -> bool:
+    def _has_news(self, found: Followed, limits: Limits) -> bool:
         """Whether anything has to be written; also that this sender lives, while it holds mails of a canary."""
         if limits.judges_nothing and found.canary is None:
             found.tallies.clear()
@@ -273,7 +238,7 @@ class Breaker:
         found.changed = False
         return self._judged(found.known, found, limits) != found.known
 
-    async def _tell(self, found: _Campaign, wanted: int = 0) -> int:
+    async def _tell(self, found: Followed, wanted: int = 0) -> int:
         """Bring the report, judge, and ask for grants, in one write. Raises `RetryLater`, and then brings the same again."""
         async with found.lock:
             now, campaign = self._clock(), found.campaign
@@ -296,10 +261,9 @@ class Breaker:
             await breaker.change(self._bus, campaign.id, change)
             found.untold = None
             found.holding += granted
-            found.exhausted = found.exhausted or (wanted > 0 and granted == 0)
             return granted
 
-    def _judged(self, health: Health, found: _Campaign, limits: Limits) -> Health:
+    def _judged(self, health: Health, found: Followed, limits: Limits) -> Health:
         now = self._clock()
         for lane, state in judging.candidates(health):
             if (opening := judging.judge(state, limits, now)) is not None:
@@ -318,7 +282,14 @@ class Breaker:
             case None:
                 return health
 
-    async def _state(self, found: _Campaign) -> None:
+    def _tell_of_deadline(self, found: Followed) -> None:
+        """Mails that wait in a lane that is stopped expire like others."""
+        deadline = found.campaign.deadline
+        if deadline is not None and not found.told_expired and self._clock() >= deadline:
+            found.told_expired = True
+            self.on_change(found.campaign.id)
+
+    async def _state(self, found: Followed) -> None:
         """Have the facts of openings in EVENTS. Whoever comes second says the same under the same id."""
         untold = {lane: opening for lane, opening in breaker.stopped(found.known).items() if not opening.stated}
         for lane, opening in untold.items():
@@ -344,6 +315,10 @@ class Breaker:
             BREAKERS_OPEN.remove(health.campaign, *_labels(lane))
             _log.warning("%s of campaign %s goes on", f"lane {lane}" if lane else "every lane", health.campaign)
         self._shown[health.campaign] = after
+
+
+def _nobody_waits(_: str) -> None:
+    """Until somebody does."""
 
 
 def _labels(lane: str) -> tuple[str, str]:

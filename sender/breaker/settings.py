@@ -20,6 +20,8 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Fewer mails are not judged. Beyond that, a lane is stopped only where chance does not explain the rate."""
     window_seconds: float = 3_600.0
     """Bounces and blocks are looked for among the newest mails, as far back as this. Complaints: since the lane began."""
+    report_seconds: float = 1.0
+    """How often a sender tells what it counted, unless it looks bad: then it does so at once. Each telling is one write."""
 
     def __post_init__(self) -> None:
         """Raises `ValueError`, which says what to do."""
