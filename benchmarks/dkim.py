@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.budget.rendering import SETTINGS
-from benchmarks.e2e import newsletter
+from benchmarks.e2e import dkim_keys, newsletter
+from benchmarks.e2e.newsletter import DOMAIN
 from benchmarks.frame.part import Part
 from producer.recipients import audience
 from producer.recipients.recipient import Recipient
@@ -33,7 +34,6 @@ from sender.dkim.signing import Signing
 from sender.drivers.base import Outbound
 from sender.settings import DkimKeys
 
-DOMAIN: Final = "longwayhome.example"
 MAILS: Final = 2_000
 SIZE: Final = 10_240
 TURN: Final = 16
@@ -51,7 +51,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace, _console: Console) -> dict[str, Any]:
     messages = _messages(arguments.mails, arguments.size)
-    settings = _settings()
+    settings = dkim_keys.made()
     both = keys.load(DOMAIN, settings)
     digest = hashlib.sha256(b"x").digest()
     steps = {
@@ -86,16 +86,6 @@ def _messages(count: int, size: int) -> list[bytes]:
         recipients = list(islice((row for row in rows if isinstance(row, Recipient)), count))
     renderer = compile_campaign(checked.campaign, SETTINGS)
     return [renderer.render(recipient).message for recipient in recipients]
-
-
-def _settings() -> DkimKeys:
-    made = {one: keys.generate(DOMAIN, f"bench-{one}", one).pem.decode() for one in keys.ALGORITHMS}
-    return DkimKeys(
-        rsa_selector="bench-rsa",
-        rsa_private_key=made["rsa"],
-        ed25519_selector="bench-ed25519",
-        ed25519_private_key=made["ed25519"],
-    )
 
 
 def _prepared(message: bytes) -> None:

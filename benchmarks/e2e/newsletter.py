@@ -20,6 +20,8 @@ from producer.rendering.renderer import compile_campaign
 from producer.settings import ProducerSettings
 
 POOL: Final = "default"
+DOMAIN: Final = "longwayhome.example"
+"""Of From."""
 WITHIN: Final = 0.002
 """Of the wanted size; recipients differ by more than that."""
 _SAMPLE: Final = 500

@@ -21,6 +21,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Off: one mail at a time, four commands of aiosmtplib."""
     sendmail: bool = False
     """One mail at a time through `aiosmtplib.SMTP.sendmail`, instead of transactions of Jetpost's own."""
+    dkim: bool = False
+    """Every mail is signed with RSA and Ed25519."""
     prefill: bool = False
     """Senders start only when all mails are queued."""
     connections: int | None = None

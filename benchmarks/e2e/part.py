@@ -30,6 +30,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connections", type=int, help="SMTP sessions of each sender")
     parser.add_argument("--no-pipelining", dest="pipelining", action="store_false", help="one mail at a time")
     parser.add_argument("--sendmail", action="store_true", help="one mail at a time through aiosmtplib's sendmail")
+    parser.add_argument("--dkim", action="store_true", help="sign every mail with RSA and Ed25519")
     parser.add_argument("--prefill", action="store_true", help="senders start when all mails are queued")
     parser.add_argument("--waiting", type=int, default=default.waiting, help="mails that wait for a retry meanwhile")
     parser.add_argument("--keep", type=Path, help="keep data and logs in this folder")

@@ -13,6 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from analytics.web.settings import WebSettings
+from benchmarks.e2e import dkim_keys, newsletter
 from benchmarks.e2e.newsletter import POOL
 from benchmarks.e2e.options import Options
 from benchmarks.frame import processes
@@ -132,12 +133,13 @@ async def opened(folder: Path, options: Options) -> AsyncIterator[Stage]:
 
 def _settings(folder: Path, options: Options, simulator_port: int) -> Settings:
     """The defaults, but for where the mail goes and what a run is asked to vary."""
-    relay = Relay(port=simulator_port, pipelining=options.pipelining and not options.sendmail)
+    pipelining = options.pipelining and not options.sendmail
+    relay = Relay(port=simulator_port, pipelining=pipelining, relay_signs=not options.dkim)
     if options.connections is not None:
         relay = replace(relay, max_connections=options.connections)
     return Settings(
         data_dir=folder,
-        sender=SenderSettings(pools={POOL: relay}),
+        sender=SenderSettings(pools={POOL: relay}, dkim={newsletter.DOMAIN: dkim_keys.made()} if options.dkim else {}),
         web=WebSettings(port=0),
         log=LogSettings(format="json"),
     )
