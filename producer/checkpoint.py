@@ -16,18 +16,24 @@ from events.errors import RevisionMismatch
 from producer.campaign import compiled
 from producer.campaign.check import Launchable
 from producer.errors import AudienceChanged, AudienceUnreadable, CampaignChanged, LaunchedElsewhere
+from producer.recipients.sql.audience import SqlAudience
+from producer.splitter import End
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     """The run that has the launch in hand."""
     audience: str
-    """Digest of the audience file."""
+    """Digest of the audience: of the file, or of the query."""
     definition: str
     """Digest of everything that decides what recipients get."""
     batch_size: int
     batch: int = 1
     """Being published; those before it are."""
+    end: End | None = None
+    """Where that batch ends in an audience that can be gone on with there; None: it is cut again from the beginning."""
+    stage: str = ""
+    """The blob that keeps the recipients of that batch until it is published (`producer.staging`)."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -79,10 +85,11 @@ def _checkpoint(entry: Entry | None) -> Checkpoint | None:
 
 
 def begin(launchable: Launchable, batch_size: int) -> Checkpoint:
-    """Reads the audience once, for its digest: about a second a gigabyte."""
+    """Reads an audience file once, for its digest: about a second a gigabyte."""
+    audience = launchable.audience
     return Checkpoint(
         owner="",
-        audience=digest_of_file(launchable.audience.path),
+        audience=audience.digest if isinstance(audience, SqlAudience) else digest_of_file(audience.path),
         definition=digest_of_definition(launchable),
         batch_size=batch_size,
     )

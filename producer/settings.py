@@ -36,7 +36,7 @@ class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int = streams.BATCH_SIZE
     """Recipients in a batch, at most: what one producer takes at a time."""
     rejects_dir: Path | None = None
-    """Where files of unusable audience rows go; unset: beside the audience, and beside the campaign file where that is a query."""
+    """Where files of unusable audience rows go; unset: beside the audience, or for a query beside the campaign file."""
     databases: dict[str, Database] = msgspec.field(default_factory=dict)
     """Those that campaign files may name, by their names."""
     mx_lookup: bool = False
