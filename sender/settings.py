@@ -82,7 +82,7 @@ class DkimKeys(Discreet, frozen=True, kw_only=True):
     ed25519_selector: str = ""
     """The same for the Ed25519 key; not the selector of the RSA key."""
     ed25519_key_file: Path | None = None
-    """PEM file with the Ed25519 key (RFC 8463): a second signature, for a sixth of the time of an RSA one; few verify it yet."""
+    """PEM file with the Ed25519 key (RFC 8463): a second signature, for an eighth of the time of an RSA one; few verify it yet."""
     ed25519_private_key: str = ""
     """The same key as PEM text, in place of a file. Secret: give it in the environment."""
 
