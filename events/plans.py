@@ -34,12 +34,10 @@ async def read(bus: Bus, campaign: str, batches: int) -> AsyncIterator[list[str]
         yield decode(await blobs.get(blob_name(campaign, batch)))
 
 
-async def digests(bus: Bus, campaign: str, batches: int) -> AsyncIterator[list[bytes]]:
-    """The same as they lie there, ten bytes each (`ids.mail_digests`). Raises as `read`."""
-    blobs = await bus.blobs()
-    for batch in range(1, batches + 1):
-        blob = await blobs.get(blob_name(campaign, batch))
-        yield [blob[at : at + _BYTES] for at in range(0, len(blob), _BYTES)]
+async def digests(bus: Bus, campaign: str, batch: int) -> list[bytes]:
+    """The mail ids of one batch as they lie there, ten bytes each (`ids.mail_digests`). Raises as `read`."""
+    blob = await (await bus.blobs()).get(blob_name(campaign, batch))
+    return [blob[at : at + _BYTES] for at in range(0, len(blob), _BYTES)]
 
 
 async def forget(bus: Bus, campaign: str, batches: int) -> bool:
