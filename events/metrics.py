@@ -33,6 +33,7 @@ EMAILS_NOT_SENT = Counter(
     "Attempts that did not end in acceptance, by outcome (deferred, bounced, failed, expired, suppressed, in_doubt) and class",
     ["pool", "provider", "outcome", "failure_class"],
 )
+EMAILS_SIGNED = Counter("emails_signed", "Mails signed with DKIM, in all attempts, by the domain that signs", ["domain"])
 DELIVERY_LATENCY_SECONDS = BulkHistogram(
     "delivery_latency_seconds",
     "From queued to accepted by the next server",

@@ -22,6 +22,7 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
     "sender": (
         ours.EMAILS_SENT,
         ours.EMAILS_NOT_SENT,
+        ours.EMAILS_SIGNED,
         ours.DELIVERY_LATENCY_SECONDS,
         ours.SMTP_TRANSACTION_SECONDS,
         ours.SMTP_CONNECTIONS,

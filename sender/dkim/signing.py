@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
+from events.metrics import EMAILS_SIGNED
 from events.schemas import Campaign
 from sender.dkim.signature import Signer
 from sender.drivers.base import Outbound
@@ -34,6 +35,8 @@ class Signing:
         self._signers = {domain: _signer(domain, settings) for domain, settings in keys.items()}
         self._clock = clock
         self._chosen: dict[str, Signer | None] = {}
+        self._named: set[str] = set()
+        """Domains without a key, as far as the log has named them."""
         self._threads = ThreadPoolExecutor(_THREADS, "dkim") if self._signers else None
 
     def signer(self, relay: Relay, campaign: Campaign) -> Signer | None:
@@ -48,7 +51,8 @@ class Signing:
     def _choose(self, from_header: str) -> Signer | None:
         author = domain_of(from_header)
         domain = domain_for(author, self._signers)
-        if domain is None:
+        if domain is None and author not in self._named:
+            self._named.add(author)
             _log.warning(
                 "mails from %s go out without a DKIM signature: sender.dkim has no key for it (see `jetpost dkim keygen`);"
                 " set relay_signs in the pool where the relay signs",
@@ -60,7 +64,9 @@ class Signing:
     async def sign(self, signer: Signer, mails: Sequence[Outbound]) -> list[Outbound]:
         """The mails with signatures in front, in their order."""
         work = partial(_sign_all, signer, mails, self._clock())
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        signed = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        EMAILS_SIGNED.labels(signer.domain).inc(len(signed))
+        return signed
 
     def close(self) -> None:
         """No more work; what is under way ends by itself within milliseconds."""

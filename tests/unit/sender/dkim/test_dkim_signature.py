@@ -8,8 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sender.dkim import canonical
-from sender.dkim.signature import OVERSIGNED, VALID_SECONDS, plan_for
+from sender.dkim.signature import OVERSIGNED, SIGNED, VALID_SECONDS, plan_for
 from sender.dkim.verification import verify
+from sender.drivers.smtp_wire import with_crlf
 
 MAIL = (
     b"From: Ann <ann@news.example.com>\r\nReply-To: hello@example.com\r\nTo: ada@example.org\r\n"
@@ -62,6 +63,21 @@ def test_one_key_makes_one_signature(algorithm):
 def test_mails_of_every_shape_are_signed(message):
     signed = signer().sign(message, NOW)
     assert dkimpy_verdicts(signed) == holds(signed) == [True, True]
+
+
+_WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=12)
+_VALUES = st.lists(st.one_of(_WORDS, st.sampled_from([" ", "\t", "\r\n ", "  \r\n\t"])), max_size=8).map("".join)
+_BODIES = st.lists(st.one_of(_WORDS, st.sampled_from([" ", "\t", "\r\n", "\r\n.", "\r\n\r\n"])), max_size=20).map(
+    "".join
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.sampled_from([*OVERSIGNED, *SIGNED, "X-Other"]), _VALUES), max_size=10), _BODIES)
+def test_whatever_a_mail_holds_dkimpy_finds_its_signature_good(fields, body):
+    head = "".join(f"{name}: x{value}\r\n" for name, value in [("From", "@example.com"), *fields])
+    signed = signer("ed25519").sign(with_crlf(f"{head}\r\n{body}".encode()), NOW)
+    assert dkimpy_verdicts(signed) == holds(signed) == [True]
 
 
 def test_the_tags_say_who_signed_what_and_until_when():

@@ -90,8 +90,8 @@ async def test_what_is_signed_is_what_goes_over_the_wire(signing, message, chunk
 
 def test_a_campaign_without_a_key_is_named_once(signing, caplog):
     with caplog.at_level(logging.WARNING):
-        for _ in range(3):
-            assert signing.signer(RELAY, campaign("Bob <bob@example.org>")) is None
+        for name in ("Bob", "Bob", "Eve"):
+            assert signing.signer(RELAY, campaign(f"{name} <{name}@example.org>")) is None
     (said,) = caplog.messages
     assert said.startswith("mails from example.org go out without a DKIM signature")
     assert "relay_signs" in said
