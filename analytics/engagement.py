@@ -6,7 +6,7 @@ every picture, and scanners that follow every link (docs/unsubscribe.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -57,7 +57,7 @@ async def of_campaign(store: Store, campaign: str) -> Engagement:
     return _engagement(counts, links, next((row for row in clicked if row[0]), (1, 0, "", 0, 0, 0)))
 
 
-def _engagement(counts: dict[str, Sequence[Any]], links: list[Link], clicked: Sequence[Any]) -> Engagement:
+def _engagement(counts: Mapping[str, Sequence[Any]], links: list[Link], clicked: Sequence[Any]) -> Engagement:
     none = (0, 0, 0, 0)
     opens, _, machine_opens, unique_opens = counts.get("opened", none)
     return Engagement(

@@ -85,3 +85,10 @@ EVENTS_INGESTED = Counter("events_ingested", "Events inserted into ClickHouse")
 EVENTS_REJECTED = Counter("events_rejected", "Events that could not be read; ClickHouse keeps them in rejected_events")
 INGEST_INSERT_SECONDS = Histogram("ingest_insert_seconds", "One insert into ClickHouse")
 HTTP_REQUEST_SECONDS = Histogram("http_request_seconds", "One request to the web app", ["route", "status"])
+REACTIONS_LOST = Counter(
+    "reactions_lost",
+    "Clicks, opens and wishes of recipients that NATS did not take before the web app ended, or that were too many",
+)
+WISHES_WAITING = Gauge(
+    "wishes_waiting", "Wishes of recipients (unsubscribing and the like) that are not carried out yet"
+)

@@ -41,9 +41,10 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
         ours.STORE_USED_BYTES,
         ours.STORE_LIMIT_BYTES,
     ),
-    "web": (ours.HTTP_REQUEST_SECONDS,),
+    "web": (ours.HTTP_REQUEST_SECONDS, ours.REACTIONS_LOST),
 }
 
+        ours.WISHES_WAITING,
 EVERYWHERE: Final[tuple[metrics.MetricWrapperBase, ...]] = (ours.STEPS_WAITING,)
 """What every process exposes, whatever it runs: it is moved by what they share."""
 

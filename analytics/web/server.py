@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import uvicorn
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from analytics.web.app import create_app
+from analytics.web.public.door import PATHS, Door
 from analytics.web.settings import WebSettings
 from analytics.web.sources import Reports
 from events.bus import Bus
@@ -42,27 +45,62 @@ def address_of(listener: socket.socket, settings: WebSettings) -> str:
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
+class Front:
+    """What is public and what is inside, on one port. Each guards itself."""
+
+    def __init__(self, inside: FastAPI, door: Door) -> None:
+        self._inside = inside
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_public = scope["type"] == "http" and scope["path"].startswith(PATHS)
+        await (self._door if is_public else self._inside)(scope, receive, send)
+
+
 async def run(
     bus: Bus,
-    reports: Reports,
+    reports: Reports | None,
     settings: WebSettings,
     *,
     clock: Callable[[], float],
     listener: socket.socket,
     stop: asyncio.Event,
 ) -> None:
-    """Serve on `listener` until `stop` is set, then end the live streams, finish what is being answered, and return."""
-    app = create_app(bus, reports, settings, clock=clock)
+    """Serve what `settings.serve` says on `listener` until `stop` is set, then end the live streams, finish what is being
+    answered, and return. `reports` is needed for what is inside.
+
+    Raises `ValueError` where links are to be served and no secret checks them.
+    """
+    inside = create_app(bus, reports, settings, clock=clock) if reports is not None else None
+    door = Door(bus, settings, clock=clock) if serves_public(settings) else None
+    app = Front(inside, door) if inside and door else inside or door
+    assert app is not None, "web.serve names something"
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_SECONDS
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        lifespan="on" if inside else "off",
     )
-    server = _Server(config)
+    async with door.running() if door else contextlib.nullcontext():
+        await _serve(_Server(config), listener, stop, inside.state.hub.close if inside else lambda: None)
+
+
+def serves_public(settings: WebSettings) -> bool:
+    """Where both are served and no secret is set, links cannot be checked, and only the inside is."""
+    return settings.serve == "public" or (settings.serve == "all" and bool(settings.link_secret))
+
+
+async def _serve(
+    server: _Server, listener: socket.socket, stop: asyncio.Event, end_streams: Callable[[], None]
+) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
-        app.state.hub.close()
+        end_streams()
         server.should_exit = True
         await serving

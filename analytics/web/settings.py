@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+from urllib.parse import urlsplit
+
 import msgspec
+
+Serve = Literal["all", "inside", "public"]
 
 
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,11 +22,27 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     refused, because a hostile page could otherwise reach a dashboard on this machine through a name of its own."""
     api_token: str = ""
     """Secret. Where set, the API and the dashboard ask for it (`Authorization: Bearer …`, or the sign-in form)."""
+    serve: Serve = "all"
+    """`inside`: the dashboard and the API; `public`: what recipients see (unsubscribing, counted links), which needs NATS alone;
+    `all`: both on one port."""
+    links_url: str = ""
+    """Where recipients reach what is public; empty: `producer.public_url`. Requests for it must name its host, or one of
+    `allowed_hosts`: those that mails in the past were sent with."""
+    link_secret: str = ""
+    """Checks the links in mails; empty: `producer.link_secret`. A secret."""
+    old_link_secrets: tuple[str, ...] = ()
+    """Those that signed before: mails in people's mailboxes go on working. Secret."""
+
+    @property
+    def public_hosts(self) -> frozenset[str]:
+        """What requests for what is public may name."""
+        named = (urlsplit(self.links_url).hostname or "", *self.allowed_hosts)
+        return frozenset(name.lower() for name in named if name)
 
     def __repr__(self) -> str:
         token = "'…'" if self.api_token else "''"
         return f"WebSettings(host={self.host!r}, port={self.port}, public_url={self.public_url!r}, api_token={token})"
 
 
-SECRETS = frozenset({"api_token"})
+SECRETS = frozenset({"api_token", "link_secret", "old_link_secrets"})
 """Fields that are never shown or logged."""

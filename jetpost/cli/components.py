@@ -59,7 +59,9 @@ def _web(
     from jetpost.components import web  # noqa: PLC0415 - the same
 
     found = effective()
-    if with_ingester:
+    if found.settings.web.serve == "public" and not with_ingester:
+        process.run("web", found.settings, web.run)
+    elif with_ingester:
         settings = found.settings if _names_clickhouse(found) else stack.clickhouse_inside(found.settings)
         process.run("web", settings, web.run_with_ingester, beside=["ingester"])
     else:

@@ -15,17 +15,36 @@ from jetpost.components import ingester
 from jetpost.components.clickhouse import store
 from jetpost.errors import Fault
 from jetpost.process import Process
+from jetpost.settings import Settings
 
 
 async def run(process: Process) -> None:
     """Serve until told to stop."""
-    settings = process.settings.web
+    settings = with_links(process.settings)
+    if settings.serve == "public":
+        await _serve(process, settings, None)
+        return
     async with store(process.settings.analytics) as answers:
-        with contextlib.closing(_listen(settings)) as listener:
-            process.announce(web=server.address_of(listener, replace(settings, public_url="")))
-            await server.run(
-                process.bus, Reports(answers), settings, clock=time.time, listener=listener, stop=process.stop
-            )
+        await _serve(process, settings, Reports(answers))
+
+
+async def _serve(process: Process, settings: WebSettings, reports: Reports | None) -> None:
+    with contextlib.closing(_listen(settings)) as listener:
+        process.announce(web=server.address_of(listener, replace(settings, public_url="")))
+        await server.run(process.bus, reports, settings, clock=time.time, listener=listener, stop=process.stop)
+
+
+def with_links(settings: Settings) -> WebSettings:
+    """The web app's settings with what it shares with producers. Raises `Fault` where links are to be served that it cannot
+    check."""
+    web, producer = settings.web, settings.producer
+    secret = web.link_secret or producer.link_secret
+    if not secret and web.serve == "public":
+        raise Fault(
+            "web.link_secret must be set: it checks the links in mails, and is the producer.link_secret that they were"
+            " signed with. Set JETPOST_WEB_LINK_SECRET"
+        )
+    return replace(web, link_secret=secret, links_url=web.links_url or producer.public_url)
 
 
 async def run_with_ingester(process: Process) -> None:
