@@ -57,6 +57,21 @@ STEPS_WAITING = Gauge(
     "1 while a step waits for what it needs (NATS, room in it, ClickHouse, a relay); the log says why",
     ["step"],
 )
+THROTTLE_TOKENS = Counter(
+    "throttle_tokens",
+    "Mails that a limit allowed, `spent` or `lapsed` unused, by limit: `<pool>`, `<pool>.<provider>`, `campaign=<id>`",
+    ["limit", "result"],
+)
+THROTTLE_WAITED_SECONDS = Counter(
+    "throttle_waited_seconds",
+    "Time during which mails waited for a limit, by why (rate, daily, paused)",
+    ["limit", "why"],
+)
+THROTTLE_SHUT = Gauge(
+    "throttle_shut",
+    "1 while a limit lets nothing pass, by why: the day's mails are used up (daily), the provider asked for a pause (paused)",
+    ["limit", "why"],
+)
 SMTP_CONNECTIONS = Gauge("smtp_connections", "Open SMTP connections", ["pool"])
 MAILS_QUEUED = Counter("mails_queued", "Mails rendered and stored in the queue", ["campaign"])
 SUPPRESSION_ENTRIES = Gauge(

@@ -130,6 +130,8 @@ class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):
     """None: no mail waits for others."""
     breaker: BreakerLimits = BreakerLimits()
     tracking: Tracking = Tracking()
+    rate: float | None = None
+    """Mails per second that all senders together send of it; None: as fast as its pools allow."""
 
     def pools_for(self, provider: str) -> tuple[str, ...]:
         """The pools for mails to this mailbox provider, the preferred one first."""

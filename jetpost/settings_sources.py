@@ -172,7 +172,7 @@ def _match_variable(known: Sequence[Leaf], variable: str) -> tuple[Leaf, Path] |
     """The one whose names are good, if there is one: `…_MAIN_LANES_GMAIL_RATE` may be of a pool `main` or `main-lanes-gmail`."""
     matches = [match for leaf in known if (match := _match_leaf(leaf, variable))]
     good = [(leaf, path) for leaf, path in matches if not list(_bad_names(leaf, path))]
-    return (good or matches or [None])[0]
+    return next(iter(good or matches), None)
 
 
 def _match_leaf(leaf: Leaf, variable: str) -> tuple[Leaf, Path] | None:

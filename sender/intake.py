@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import ceil
 from typing import Final
 
 from events import providers, streams
@@ -24,6 +25,7 @@ from sender.lanes import Held, Lane, Lanes
 from sender.patience import Patience
 from sender.settings import SenderSettings
 from sender.starts import Starts
+from sender.throttle.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 
@@ -39,11 +41,13 @@ class Intake:
         clock: Callable[[], float],
         lanes: Mapping[str, Lanes],
         breaker: Breaker,
+        throttle: Throttle,
     ) -> None:
         self._bus = bus
         self._settings = settings
         self._clock = clock
         self._breaker = breaker
+        self._throttle = throttle
         breaker.on_change = self.look_again
         self._lanes = lanes
         self._pools = frozenset(lanes)
@@ -77,6 +81,7 @@ class Intake:
             if lane.campaign.id == key:
                 lane.becomes(campaign)
                 self._breaker.mark(lane)
+                self._throttle.attach(lane, self._lanes[lane.pool].notify)
         self._lanes[campaign.pool].notify()
         if key not in self._feeding:
             self._feeding[key] = [asyncio.create_task(self._serve(key, name)) for name in providers.PROVIDERS]
@@ -92,6 +97,7 @@ class Intake:
         self._campaigns.pop(key, None)
         self._dictionaries.forget(key)
         self._breaker.forget(key)
+        await self._throttle.forget(key)
 
     def look_again(self, campaign: str) -> None:
         """Lanes of the campaign may have been stopped, or let go."""
@@ -119,6 +125,7 @@ class Intake:
     async def _close_lane(self, lane: Lane) -> None:
         self.open.discard(lane)
         self._lanes[lane.pool].remove(lane)
+        self._throttle.detach(lane)
         with suppress(BusError):
             await lane.consumer.release([held.delivery for held in lane.waiting])
             await lane.consumer.close()
@@ -136,6 +143,7 @@ class Intake:
         self._breaker.mark(lane)
         self.open.add(lane)
         self._lanes[pool].add(lane)
+        self._throttle.attach(lane, self._lanes[pool].notify)
         while True:
             try:
                 await self._feed(lane, patience)
@@ -152,7 +160,7 @@ class Intake:
             await self._until_hungry(lane)
             previous, began = began, self._clock()
             since = previous if outstanding else began  # what was asked for earlier may have been delivered earlier
-            limit = outstanding or min(settings.fetch_mails, settings.prefetch_mails - len(lane.waiting))
+            limit = outstanding or min(settings.fetch_mails, self._most_held(lane) - len(lane.waiting))
             deliveries = await lane.consumer.fetch(limit, settings.fetch_wait_seconds)
             patience.succeeded()
             outstanding = limit - len(deliveries) if deliveries else 0
@@ -162,13 +170,22 @@ class Intake:
     async def _until_hungry(self, lane: Lane) -> None:
         while not self._is_hungry(lane):
             lane.changed.clear()
-            await lane.changed.wait()
+            shut = 0.0 if lane.gates is None else lane.gates.opens_in()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(shut or None):
+                    await lane.changed.wait()
 
     def _is_hungry(self, lane: Lane) -> bool:
-        has_room = len(lane.waiting) <= self._settings.prefetch_mails - self._settings.fetch_mails
+        most = self._most_held(lane)
+        has_room = len(lane.waiting) <= most - min(self._settings.fetch_mails, ceil(most / 2))
         decision = admission.decide(lane.campaign, self._clock())
         stopped = lane.stopped and isinstance(decision, admission.Send)
         return has_room and not stopped and not isinstance(decision, admission.Hold)
+
+    def _most_held(self, lane: Lane) -> int:
+        """Mails of a slow lane are left to all senders, and those of a lane that is shut for long to whoever comes then."""
+        usual = self._settings.prefetch_mails
+        return usual if lane.gates is None else lane.gates.most_held(usual)
 
     async def _keep_holds(self) -> None:
         patience = Patience("extend", self._settings.retry_pause_seconds)

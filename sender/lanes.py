@@ -21,6 +21,7 @@ from events.bus import Consumer, Delivery
 from events.compression import Decompressor
 from events.schemas import Campaign, Mail
 from sender import admission
+from sender.throttle.lane_gates import LaneGates
 from sender.turns import Share, Turns
 
 _log = logging.getLogger(__name__)
@@ -102,6 +103,8 @@ class Lane:
         """When mails were taken last, Unix seconds."""
         self.accepted_subject = subjects.event("accepted", campaign.id)
         """Where the fact goes that nearly every mail ends with."""
+        self.gates: LaneGates | None = None
+        """What limits it, and all senders together (`sender.throttle`); None: nothing does."""
         self.stopped = False
         """The circuit breaker is open (`sender.breaker`): nothing is tried."""
         self.first_tries_stopped = False
@@ -280,7 +283,12 @@ class Lanes:
         lanes, now = self._lanes, self._clock()
         active = sum([1 for lane in lanes if _is_active(lane, now)]) or 1
         return self._turns.choose(
-            lambda lane: bool(lane.waiting) and self._may_have_another(lane, active) and _may_move(lane, now)
+            lambda lane: (
+                bool(lane.waiting)
+                and self._may_have_another(lane, active)
+                and _may_move(lane, now)
+                and _is_open(lane, now)
+            )
         )
 
     def _may_have_another(self, lane: Lane, active: int) -> bool:
@@ -294,10 +302,16 @@ def _is_active(lane: Lane, now: float) -> bool:
     """Also while it has nothing for a moment: whoever takes its sessions then may not give them back for long."""
     if lane.turns or now - lane.taken_at < _ACTIVE_SECONDS:
         return True
-    return bool(lane.waiting) and _may_move(lane, now)
+    return bool(lane.waiting) and _may_move(lane, now) and (lane.gates is None or not lane.gates.opens_in())
 
 
 def _may_move(lane: Lane, now: float) -> bool:
     """Mails that expire or are dropped may, whatever stops the lane."""
     decision = admission.decide(lane.campaign, now)
     return not isinstance(decision, admission.Hold) and not (lane.is_shut and isinstance(decision, admission.Send))
+
+
+def _is_open(lane: Lane, now: float) -> bool:
+    """Whether limits let its mails pass, which those do not need that expire or are dropped."""
+    gates = lane.gates
+    return gates is None or gates.is_open() or not isinstance(admission.decide(lane.campaign, now), admission.Send)

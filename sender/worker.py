@@ -46,6 +46,7 @@ from sender.poison import Poison
 from sender.recorder import Recorder
 from sender.retry import GiveUp, Random, Rules
 from sender.settings import Relay, SenderSettings
+from sender.throttle.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +102,22 @@ class _Turn:
         """Taken from the budget and not yet tied to records."""
         self.grants = 0
         """Mails of a canary among them that were not tried yet."""
+        self.permit = None if lane.gates is None else lane.gates.take(reserved)
+        """What limits let pass of the lane, where anything limits it."""
+
+    def room(self, driver: Driver) -> int:
+        """How many mails may be taken."""
+        if self.permit is None:
+            return 0 if self.lane.gates else min(driver.room, self.reserved)
+        return min(driver.room, self.reserved, self.permit.number)
+
+    async def may_go(self, tries: int) -> int:
+        """How many of so many mails may be handed over now; waits for the limits where it took long to get so far."""
+        return tries if self.permit is None else await self.permit.spend(tries)
+
+    def end(self) -> None:
+        if self.permit is not None:
+            self.permit.close()
 
 
 class Worker:
@@ -135,7 +152,9 @@ class Worker:
         self._poison = Poison(bus, self._claims, self._doubts, clock)
         self._breaker = Breaker(bus, settings.breaker, clock, Patience("breaker", pause))
         lanes = {name: line.lanes for name, line in self._lines.items()}
-        self._intake = Intake(bus, settings, clock, lanes, self._breaker)
+        sessions = {name: line.sessions for name, line in self._lines.items()}
+        self._throttle = Throttle(bus, settings.pools, sessions, random, pause)
+        self._intake = Intake(bus, settings, clock, lanes, self._breaker, self._throttle)
         self._background: list[asyncio.Task[None]] = []
         self._slots: list[asyncio.Task[None]] = []
 
@@ -146,7 +165,9 @@ class Worker:
         )
         self._claims.events_seen = state.last_sequence
         self._background = [asyncio.create_task(self._keep_going("breaker", self._breaker.follow_bucket))]
+        self._background.append(asyncio.create_task(self._keep_going("throttle", self._throttle.run)))
         await self._breaker.synced.wait()
+        await self._throttle.synced.wait()
         self._background += [
             asyncio.create_task(self._keep_going("breaker", self._breaker.run)),
             asyncio.create_task(self._keep_going("record", self._recorder.run)),
@@ -177,6 +198,7 @@ class Worker:
         await self._claims.close()
         await self._journal.close()
         await self._intake.close()
+        self._throttle.close()
         self._signing.close()
         for line in self._lines.values():
             await line.sessions.close()
@@ -205,6 +227,7 @@ class Worker:
                 _log.exception("a turn for %s failed; its mails come again after the ack-wait", lane)
                 await patience.wait(error)
             finally:
+                turn.end()
                 self._breaker.give_back(lane, turn.grants)
                 line.budget.give(turn.reserved)
                 line.lanes.done(lane)
@@ -250,7 +273,7 @@ class Worker:
         with _letting_go(lane, turn.held):
             async with line.sessions.lease() as driver:
                 line.connecting.succeeded()
-                turn.held += await self._take(turn, min(driver.room, turn.reserved))
+                turn.held += await self._take(turn, turn.room(driver))
                 won, taken = await self._claim(await self._sign(line.relay, lane, self._open(lane, turn.held)))
                 left = await self._deliver(driver, turn, won)
             await self._deliver_again(turn, left)
@@ -303,16 +326,18 @@ class Worker:
 
         A mail whose hold has lapsed is let go: somebody else may have been given it, and will find its claim.
         """
+        going = await turn.may_go(len(tries)) if tries else 0
+        tries, later = tries[:going], tries[going:]
         now, lane = self._clock(), turn.lane
         good = [one for one in tries if now - one[0].since <= lane.hold_seconds]
         if len(good) < len(tries):
             lane.forget(held for held, _ in tries if held.lapsed(now))
         if not good:
-            return []
+            return list(later)
         outcomes = await driver.deliver([outbound for _, outbound in good])
         results = list(zip(good, outcomes, strict=True))
         self._record(turn, [(held, outcome) for (held, _), outcome in results if not isinstance(outcome, NotTried)])
-        return [one for one, outcome in results if isinstance(outcome, NotTried)]
+        return [*(one for one, outcome in results if isinstance(outcome, NotTried)), *later]
 
     async def _deliver_again(self, turn: _Turn, left: list[_Try]) -> None:
         reason = "no session took the mail"

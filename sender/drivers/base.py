@@ -133,6 +133,10 @@ class Pool(Protocol):
         """
         ...
 
+    def keep_open(self, most: int) -> None:
+        """From now on so many sessions stay open at most, unused ones included. The worker uses no more than these."""
+        ...
+
     async def close(self) -> None:
         """Close every kept session."""
         ...

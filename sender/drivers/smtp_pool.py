@@ -72,6 +72,8 @@ class SmtpPool:
         self._name = name
         self._relay = relay
         self._slots = asyncio.Semaphore(relay.max_connections)
+        self._most = relay.max_connections
+        self._leased = 0
         self._idle: deque[_Idle] = deque()
         self._tls: ssl.SSLContext | None = None
         self._backoff = Backoff(random or Random())  # noqa: S311 - jitter
@@ -88,13 +90,21 @@ class SmtpPool:
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Driver]:
         async with self._slots:
-            session = await self._kept() or await self._connect()
+            self._leased += 1
             try:
-                yield session
-            except BaseException:
-                self._retire(session)
-                raise
+                session = await self._kept() or await self._connect()
+                try:
+                    yield session
+                except BaseException:
+                    self._retire(session)
+                    raise
+            finally:
+                self._leased -= 1
             self._take_back(session)
+
+    def keep_open(self, most: int) -> None:
+        self._most = most
+        self._retire_surplus()
 
     async def close(self) -> None:
         self._closed = True
@@ -149,6 +159,7 @@ class SmtpPool:
             self._retire(session)
             return
         self._idle.append(_Idle(session, self._now()))
+        self._retire_surplus()
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(CLOSE_AFTER_SECONDS, self._sweep)
 
@@ -167,6 +178,10 @@ class SmtpPool:
                 self._relay.port,
                 session.broken,
             )
+
+    def _retire_surplus(self) -> None:
+        while self._idle and len(self._idle) + self._leased > self._most:
+            self._retire(self._idle.popleft().session)
 
     def _sweep(self) -> None:
         """Close what has been idle for too long; come back while anything is idle."""

@@ -88,13 +88,16 @@ class Keeper:
         await (await self._open()).delete(key)
         self._kept.pop(key, None)
 
-    async def follow(self, changed: Callable[[str], None]) -> None:
-        """Know every state, and say so whenever one changed; until cancelled. Raises `BusError` where that breaks off."""
+    async def follow(self, changed: Callable[[str], None], synced: Callable[[], None] = lambda: None) -> None:
+        """Know every state, and say so whenever one changed, and once all are known; until cancelled.
+
+        Raises `BusError` where that breaks off.
+        """
         bucket = await self._open()
         async for entry in bucket.watch():
             if entry is None:
-                continue
-            if entry.deleted:
+                synced()
+            elif entry.deleted:
                 self._kept.pop(entry.key, None)
                 changed(entry.key)
             elif self._keep(entry.key, _decode(entry)):

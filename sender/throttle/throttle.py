@@ -1,0 +1,165 @@
+"""Puts gates before the lanes that something limits, and takes them away where nothing does any more.
+
+What limits a lane: its campaign's rate, what is configured for its pool and for it, and what its provider taught us. Senders
+share all of it through the bucket `throttle`. A lane that nothing limits has no gate, and costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import cast
+
+from events.bus import Bus
+from events.errors import BusError
+from events.providers import Provider
+from sender.drivers.base import Pool
+from sender.lanes import Lane
+from sender.patience import Patience
+from sender.retry import Random
+from sender.settings import Relay
+from sender.throttle import state as states
+from sender.throttle.gate import Gate
+from sender.throttle.keeper import Keeper
+from sender.throttle.lane_gates import LaneGates
+from sender.throttle.limits import NONE, Limits, effective
+from sender.throttle.server_clock import ServerClock
+from sender.throttle.shared import Shared
+from sender.throttle.slots import Slots
+
+
+class Throttle:
+    def __init__(
+        self,
+        bus: Bus,
+        pools: Mapping[str, Relay],
+        sessions: Mapping[str, Pool],
+        random: Random,
+        pause_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` is best one that nobody sets; where it begins does not matter, as the server's is what counts."""
+        self.keeper = Keeper(bus)
+        self._pools = pools
+        self._sessions = sessions
+        self._pause_seconds = pause_seconds
+        self._clock = ServerClock(bus, clock)
+        self._shared = Shared(
+            self.keeper, self._clock, random, uuid.uuid4().hex[:12], Patience("throttle", pause_seconds)
+        )
+        self._gates: dict[str, Gate] = {}
+        self._lanes: defaultdict[str, dict[Lane, Callable[[], None]]] = defaultdict(dict)
+        """By key of a shared state; with each lane what wakes a session for it."""
+        self._needed = asyncio.Event()
+        self.synced = asyncio.Event()
+        """What others shared before is known."""
+
+    async def run(self) -> None:
+        """Follow what is shared, until cancelled. Raises `BusError` where that breaks off."""
+        timing = asyncio.create_task(self._keep_time())
+        try:
+            await self.keeper.follow(self._look_at, self.synced.set)
+        finally:
+            timing.cancel()
+
+    def attach(self, lane: Lane, notify: Callable[[], None]) -> None:
+        """Put before the lane what limits it; `notify` wakes a session for it. Call it again when its campaign has changed."""
+        for key, _ in self._limits_of(lane):
+            self._lanes[key][lane] = notify
+        self._put_gates(lane, notify)
+
+    def detach(self, lane: Lane) -> None:
+        """The lane is closed."""
+        if lane.gates is not None:
+            lane.gates.detach()
+            lane.gates = None
+        for key, _ in self._limits_of(lane):
+            self._lanes[key].pop(lane, None)
+            if not self._lanes[key]:
+                del self._lanes[key]
+                self._close_gate(key)
+
+    async def forget(self, campaign: str) -> None:
+        """It is over, and with it what its senders shared."""
+        key = states.campaign_key(campaign)
+        if self.keeper.known(key) != states.EMPTY:
+            with suppress(BusError):
+                await self.keeper.remove(key)
+
+    def close(self) -> None:
+        for key in list(self._gates):
+            self._close_gate(key)
+
+    async def _keep_time(self) -> None:
+        """Only where something is limited. Learned limits change with time alone, so all are looked at now and then."""
+        await self._needed.wait()
+        await self._clock.run(Patience("clock", self._pause_seconds), self._look_at_all)
+
+    def _look_at_all(self) -> None:
+        for key in list(self._gates):
+            self._look_at(key)
+
+    def _look_at(self, key: str) -> None:
+        for lane, notify in list(self._lanes.get(key, {}).items()):
+            self._put_gates(lane, notify)
+        gate = self._gates.get(key)
+        if gate is not None:
+            gate.look()
+
+    def _put_gates(self, lane: Lane, notify: Callable[[], None]) -> None:
+        gates = [gate for key, limits in self._limits_of(lane) if (gate := self._gate(key, limits)) is not None]
+        if gates == ([] if lane.gates is None else list(lane.gates.gates)):
+            return
+        if lane.gates is not None:
+            lane.gates.detach()
+        lane.gates = LaneGates(lane, gates, self._clock, notify) if gates else None
+        lane.changed.set()
+        notify()
+
+    def _limits_of(self, lane: Lane) -> Iterator[tuple[str, Limits]]:
+        """What is configured, with the keys of what is shared; the scarcest first, more or less."""
+        relay, campaign = self._pools[lane.pool], lane.campaign
+        yield states.campaign_key(campaign.id), Limits(rate=campaign.rate) if campaign.rate else NONE
+        yield states.lane_key(lane.pool, lane.provider), relay.lanes.get(cast("Provider", lane.provider), NONE)
+        yield states.pool_key(lane.pool), relay.limits
+
+    def _gate(self, key: str, limits: Limits) -> Gate | None:
+        """The gate of what is limited; None: nothing is."""
+        now = self._clock.now()
+        state = self.keeper.known(key)
+        limited = not effective(limits, state, now or 0.0).is_none
+        found = self._gates.get(key)
+        if not limited:
+            self._close_gate(key)
+            return None
+        if found is None:
+            found = self._gates[key] = Gate(key, limits, self._shared, self._slots(key))
+            self._needed.set()
+        found.limits = limits
+        found.look()
+        return found
+
+    def _slots(self, key: str) -> Slots | None:
+        pool, _, provider = key.partition(".")
+        if pool not in self._pools:
+            return None  # a campaign: it has no connections of its own
+        relay, sessions = self._pools[pool], self._sessions[pool]
+
+        def wanted() -> int:
+            gate = self._gates.get(key)
+            return relay.max_connections if gate is not None and gate.demand() else 0
+
+        def told(slots: int | None) -> None:
+            if not provider:
+                sessions.keep_open(relay.max_connections if slots is None else slots)
+
+        return Slots(key, self._shared, told, wanted)
+
+    def _close_gate(self, key: str) -> None:
+        gate = self._gates.pop(key, None)
+        if gate is not None:
+            gate.close()
