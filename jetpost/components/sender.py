@@ -6,10 +6,12 @@ import time
 
 from jetpost.process import Process
 from sender import worker
+from sender.dkim import signing
 from sender.drivers.smtp_pool import SmtpPool
 
 
 async def run(process: Process) -> None:
     """Deliver queued mails to the relays of the pools, until told to stop."""
+    signing.require_usable(process.settings.sender.dkim)
     process.announce()
     await worker.run(process.bus, process.settings.sender, SmtpPool, clock=time.time, stop=process.stop)

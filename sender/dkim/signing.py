@@ -74,6 +74,12 @@ class Signing:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
 
+def require_usable(keys: Mapping[str, DkimKeys]) -> None:
+    """For who wants to know before anything else starts. Raises `DkimKeyUnusable`."""
+    for domain, settings in keys.items():
+        _signer(domain, settings)
+
+
 def _signer(domain: str, settings: DkimKeys) -> Signer:
     from sender.dkim import keys  # noqa: PLC0415 - 40 ms and 8 MB that a sender without keys need not spend
 

@@ -1,18 +1,23 @@
 """`jetpost dkim`, and what `jetpost check` says of a campaign's From."""
 
+import asyncio
 import time
 import tomllib
 
 import pytest
 from dkim_keys import dkimpy_verdicts
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from jetpost import cli
 from jetpost.authentication import checked_for_authentication
+from jetpost.components import sender
+from jetpost.process import Process
 from jetpost.settings import load
 from producer.campaign.check import check
 from sender.dkim import records
 from sender.dkim.signing import Signing
+from sender.errors import DkimKeyUnusable
 from sender.settings import Relay
 
 MAIL = b"From: Ann <ann@news.example.com>\r\nTo: ada@example.org\r\nSubject: News\r\n\r\nHello.\r\n"
@@ -137,13 +142,21 @@ def test_a_mail_is_checked_against_records_in_a_file_and_alignment_is_told(keys,
     assert "From is of example.org: not aligned" in run("dkim", "verify", "mail.eml", "--key-record", "records")
 
 
+async def test_a_sender_whose_key_cannot_be_used_ends_before_it_says_that_it_is_up(tmp_path):
+    (tmp_path / "jetpost.toml").write_text('[sender.dkim."example.com"]\nrsa_selector = "s"\nrsa_key_file = "none.pem"')
+    announced = []
+    process = Process(load().settings, None, asyncio.Event(), lambda: announced.append(True))
+    with pytest.raises(DkimKeyUnusable, match=r"none\.pem cannot be read"):
+        await sender.run(process)
+    assert announced == []
+
+
 def warnings_of(tmp_path, domain, **relay):
     (tmp_path / "campaign.toml").write_text(CAMPAIGN.format(domain=domain))
     (tmp_path / "mail.html").write_text("<p>Hello</p>")
     (tmp_path / "people.csv").write_text("email\nada@example.org\n")
     found = load().settings
-    sender = found.sender.__class__(pools={"main": Relay(**relay)}, dkim=found.sender.dkim)
-    settings = found.__class__(sender=sender)
+    settings = replace(found, sender=replace(found.sender, pools={"main": Relay(**relay)}))
     checked = check(tmp_path / "campaign.toml", ["main"], time.time())
     assert checked.problems == []
     return [str(warning) for warning in checked_for_authentication(checked, settings).warnings]
