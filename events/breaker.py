@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from events import campaigns, documents, facts, streams
+from events import campaigns, documents, facts, providers, streams
 from events.bus import Bus, Message
 from events.campaigns import CampaignError
 from events.facts import BreakerClosed, BreakerOpened
@@ -276,3 +276,39 @@ def _chosen(health: Health, provider: str) -> dict[str, Opening]:
 def _closed_fact(health: Health, lane: str, now: float, by: str) -> BreakerClosed:
     pool, _, provider = lane.partition(".")
     return BreakerClosed(health.campaign, now, pool, provider, _number(health, lane), by)
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """A lane that the circuit breaker stops, for people."""
+
+    campaign: str
+    pool: str
+    """Empty, as `provider`: the whole campaign."""
+    provider: str
+    since: float
+    cause: Cause
+    reason: str
+    held: int
+    """Mails that are due and wait."""
+
+
+async def report(bus: Bus) -> list[Stopped]:
+    """Everything that is stopped, with the mails that wait for it. Raises `RetryLater`."""
+    found = []
+    for health in await all_of(bus):
+        for lane, opening in stopped(health).items():
+            pool, _, provider = lane.partition(".")
+            held = await _held(bus, health.campaign, pool, provider)
+            found.append(Stopped(health.campaign, pool, provider, opening.at, opening.cause, opening.reason, held))
+    return found
+
+
+async def _held(bus: Bus, campaign: str, pool: str, provider: str) -> int:
+    if provider:
+        names = [streams.lane_name(campaign, pool, provider)]
+    else:
+        known = await campaigns.get(bus, campaign)
+        lanes = [(pool, name) for name in providers.PROVIDERS for pool in known.pools_for(name)]
+        names = [streams.lane_name(campaign, *lane) for lane in lanes]
+    states = [await bus.consumer_state(streams.MAIL.name, name) for name in names]
+    return sum(state.waiting + state.in_flight for state in states if state is not None)

@@ -92,6 +92,8 @@ def _campaign(launchable: Launchable, now: float) -> Campaign:
         past_due=timing.past_due,
         grace_seconds=timing.grace_seconds,
         tracking=made.tracking,
+        canary=launchable.safety.canary,
+        breaker=launchable.safety.breaker,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -11,6 +11,7 @@ from analytics import progress
 from analytics.reports import RATE_WINDOW_SECONDS
 from analytics.web.models import CampaignInfo, Health, LaneDepth, Progress
 from events import streams
+from events.breaker import Opening
 from events.bus import Bus, Storage
 from events.errors import RetryLater
 
@@ -65,6 +66,16 @@ def nearly_full(storage: Storage) -> str:
 
 def without_clickhouse(health: Health) -> Health:
     return _also(msgspec.structs.replace(health, analytics="unavailable"), UNAVAILABLE)
+
+
+def with_stopped(health: Health, stopped: Mapping[str, Mapping[str, Opening]]) -> Health:
+    """With what the circuit breaker stops, by campaign and lane."""
+    for campaign, lanes in stopped.items():
+        for lane, opening in lanes.items():
+            what = f"the lane {lane}" if lane else "every lane"
+            told = f"The circuit breaker stops {what} of {campaign}: {opening.reason}. Its mails wait."
+            health = _also(health, f"{told} When the cause is mended: jetpost breaker resume {campaign}")
+    return health
 
 
 def of_campaign(health: Health, info: CampaignInfo, made: Progress, lanes: Sequence[LaneDepth], now: float) -> Health:

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from analytics.reports import EventRow, FailureRow, FirstAttempts, Latency, LatencyPoint, ProviderRow, RatePoint, Sizes
+from events.breaker import Stopped
 from events.ledger import Ledger
 from events.schemas import CampaignStatus, DeliveryPolicy, Priority
 
@@ -200,6 +201,12 @@ class Doubts(msgspec.Struct, frozen=True, kw_only=True):
 
     doubts: list[EventRow]
     """The newest first, each as it was stated; `jetpost doubts` resolves them."""
+
+
+class Breakers(msgspec.Struct, frozen=True, kw_only=True):
+    """Lanes that the circuit breaker stopped."""
+
+    stopped: list[Stopped]
 
 
 class Standings(msgspec.Struct, frozen=True, kw_only=True):

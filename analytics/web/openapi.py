@@ -22,6 +22,7 @@ STRUCTS: Final[Sequence[type[msgspec.Struct]]] = (
     models.Providers,
     models.Failures,
     models.Doubts,
+    models.Breakers,
     models.EventPage,
     models.Standings,
     Counted,

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from analytics.errors import AnalyticsError, ClickHouseUnavailable
 from analytics.web.models import Problem
+from events.breaker import NothingStopped
 from events.campaigns import CampaignNotFound, WrongStatus
 from events.errors import BusError, RetryLater
 
@@ -32,6 +33,7 @@ class _Kind(NamedTuple):
 _KINDS: Final[dict[type[Exception], _Kind]] = {
     CampaignNotFound: _Kind(HTTPStatus.NOT_FOUND, "campaign-not-found", "No such campaign"),
     WrongStatus: _Kind(HTTPStatus.CONFLICT, "wrong-status", "The campaign's status does not allow this"),
+    NothingStopped: _Kind(HTTPStatus.CONFLICT, "nothing-stopped", "The circuit breaker stops nothing of this"),
     RetryLater: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "bus-unavailable", "NATS does not answer"),
     BusError: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "bus-not-ready", "NATS is not set up for this release"),
     ClickHouseUnavailable: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "analytics-unavailable", "ClickHouse does not answer"),

@@ -28,7 +28,8 @@ from analytics.web.models import (
     RateSeries,
 )
 from analytics.web.sources import Reports
-from events import campaigns, streams
+from events import breaker, campaigns, streams
+from events.breaker import Opening
 from events.bus import Bus
 from events.errors import BusError, RetryLater
 from events.ledger import Ledger
@@ -65,7 +66,8 @@ class Composer:
     async def overview(self) -> Overview:
         known = await self._known()
         cards = [await self._card(info, known) for info in list(known.infos.values())[:NEWEST_CAMPAIGNS]]
-        return Overview(at=self._clock(), health=known.health, campaigns=cards)
+        found = health.with_stopped(known.health, await self._stopped())
+        return Overview(at=self._clock(), health=found, campaigns=cards)
 
     async def detail(self, campaign_id: str) -> CampaignDetail:
         """Raises `CampaignNotFound`."""
@@ -75,11 +77,22 @@ class Composer:
         lanes = await self._lanes(info)
         return CampaignDetail(
             at=self._clock(),
-            health=self._health_of(info, known, counted, lanes),
+            health=health.with_stopped(self._health_of(info, known, counted, lanes), await self._stopped(info)),
             campaign=info,
             figures=counted,
             lanes=lanes,
         )
+
+    async def _stopped(self, info: CampaignInfo | None = None) -> dict[str, dict[str, Opening]]:
+        """By campaign what the circuit breaker stops; nothing where the bus does not tell."""
+        try:
+            if info is None:
+                known = await breaker.all_of(self._bus)
+            else:
+                known = [await breaker.get(self._bus, info.id)] if info.finished_at is None else []
+        except BusError:
+            return {}
+        return {one.campaign: found for one in known if (found := breaker.stopped(one))}
 
     def _health_of(self, info: CampaignInfo, known: _Known, counted: Figures | None, lanes: list[LaneDepth]) -> Health:
         if counted is None:
@@ -94,7 +107,7 @@ class Composer:
         lanes = await self._lanes(info)
         return CampaignReport(
             at=self._clock(),
-            health=self._health_of(info, known, counted, lanes),
+            health=health.with_stopped(self._health_of(info, known, counted, lanes), await self._stopped(info)),
             campaign=info,
             figures=counted,
             lanes=lanes,

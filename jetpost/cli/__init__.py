@@ -11,6 +11,7 @@ from analytics.errors import AnalyticsError
 from events.errors import BusError
 from jetpost import version
 from jetpost.cli import (
+    breaker,
     campaigns,
     components,
     dkim,
@@ -84,6 +85,7 @@ for commands in (
     doubts,
     dlq,
     retries,
+    breaker,
     components,
     inspection,
     rebuild,

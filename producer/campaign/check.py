@@ -21,6 +21,7 @@ from producer.campaign.fields import Sources
 from producer.campaign.file import CampaignFile, Context
 from producer.campaign.problems import Findings, Problem
 from producer.campaign.routing import Routes
+from producer.campaign.safety import Safety
 from producer.campaign.templates import Template
 from producer.campaign.timing import Timing
 from producer.errors import AudienceUnreadable
@@ -49,6 +50,7 @@ class Launchable(msgspec.Struct, frozen=True):
     policy: DeliveryPolicy
     timing: Timing
     routes: Routes = {}
+    safety: Safety = Safety()
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -98,7 +100,13 @@ def _examine(
         return None, None
     sample = _try(campaign, compiled, sources, settings, findings)
     launchable = Launchable(
-        compiled, campaign.audience.source, sources.projection, campaign.policy, campaign.timing, campaign.routes
+        compiled,
+        campaign.audience.source,
+        sources.projection,
+        campaign.policy,
+        campaign.timing,
+        campaign.routes,
+        campaign.safety,
     )
     return launchable, sample
 

@@ -14,10 +14,11 @@ import msgspec
 
 from events import ids
 from events.schemas import DeliveryPolicy, Tracking
-from producer.campaign import audiences, locate, mailbox, routing, timing, tracking
+from producer.campaign import audiences, locate, mailbox, routing, safety, timing, tracking
 from producer.campaign.audiences import AudienceKeys
 from producer.campaign.compiled import Mailbox, Unsubscribe
 from producer.campaign.problems import Findings
+from producer.campaign.safety import Safety
 from producer.campaign.table import Table
 from producer.campaign.timing import Timing
 from producer.recipients.addresses import normalise
@@ -29,6 +30,7 @@ KEYS: Final = (
     *("name", "id", "from", "reply_to", "return_path", "subject", "html", "text", "audience", "pool", "policy"),
     *("routes", "headers", "defaults", "list_unsubscribe", "feedback_id", "sample"),
     *timing.KEYS,
+    *safety.KEYS,
     tracking.KEY,
 )
 _UNSUBSCRIBE_KEYS: Final = ("link", "mailto")
@@ -69,6 +71,7 @@ class CampaignFile(msgspec.Struct, frozen=True, kw_only=True):
     """By mailbox provider the pools to use, the preferred one first; where it has no entry: `pool`."""
     policy: DeliveryPolicy
     timing: Timing
+    safety: Safety
     headers: tuple[tuple[str, str], ...]
     defaults: dict[str, Any]
     unsubscribe: Unsubscribe
@@ -135,6 +138,7 @@ def _parse(table: Table, folder: Path, context: Context) -> CampaignFile | None:
         routes=routes,
         policy=table.choice("policy", get_args(DeliveryPolicy)) or "at_most_once",
         timing=timing.read(table, context.now, context.start),
+        safety=safety.read(table),
         headers=_headers(table),
         defaults=_defaults(table),
         unsubscribe=_unsubscribe(table),
