@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from analytics.engagement import Engagement, Link
 from analytics.errors import ClickHouseUnavailable
 from analytics.reports import (
     CampaignSummary,
@@ -38,7 +39,7 @@ from events import ids, providers, schemas, streams, subjects
 from events.bus import Message
 from events.ledger import Ledger
 from events.memory_bus import MemoryBus
-from events.schemas import Campaign
+from events.schemas import Campaign, Tracking
 
 RETRY_AFTER_STEPS = 24
 SHARES = {"gmail": 0.41, "microsoft": 0.22, "yahoo": 0.13, "apple": 0.09, "other": 0.15}
@@ -276,6 +277,28 @@ class SampleReports:
         busy = next((n for n in range(play.length) if play.until("first", n) == count), elapsed)
         return FirstAttempts(count, start, start + busy) if count else FirstAttempts(0, None, None)
 
+    async def engagement(self, campaign: str) -> Engagement:
+        play = self._play(campaign)
+        accepted = play.until("accepted", self._elapsed(play))
+        opened = int(accepted * 0.31) if play.campaign.tracking.opens else 0
+        urls = ("https://shop.example/spring?from=mail", "https://shop.example/", "https://shop.example/jobs")
+        shares = (0.021, 0.011, 0.002) if play.campaign.tracking.clicks else ()
+        links = [
+            Link(number, url, int(accepted * share * 1.6), int(accepted * share * 0.4), int(accepted * share))
+            for number, (url, share) in enumerate(zip(urls, shares, strict=False), 1)
+        ]
+        return Engagement(
+            opens=int(opened * 2.4),
+            machine_opens=int(opened * 0.9),
+            unique_opens=opened,
+            clicks=sum(link.clicks for link in links),
+            machine_clicks=sum(link.machine_clicks for link in links),
+            unique_clicks=int(sum(link.unique_clicks for link in links) * 0.9),
+            unsubscribed=int(accepted * 0.0013),
+            complained=int(accepted * 0.0002),
+            links=links,
+        )
+
     async def events(self, wanted: EventFilter, limit: int) -> list[EventRow]:
         play = self._play(wanted.campaign)
         newest = play.until("first", self._elapsed(play)) // 997
@@ -333,6 +356,7 @@ def _campaign(name: str, subject: str, status: schemas.CampaignStatus, created_a
         pool="relay",
         return_path="bounces@news.example.com",
         from_header="Northwind <news@northwind.example>",
+        tracking=Tracking(opens=True, clicks=True),
         **more,
     )
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from analytics.engagement import Engagement
 from analytics.reports import EventFilter
 from analytics.web import figures, models
 from analytics.web.hub import Hub
@@ -162,6 +163,15 @@ async def failures(
     """Attempts that did not end in acceptance, by class and reply."""
     info = await composer.info(campaign_id)
     return as_json(models.Failures(failures=await reports.failures(info.id, limit)))
+
+
+@reading.get(
+    "/campaigns/{id}/engagement", responses=answers(Engagement, NOT_FOUND, UNAVAILABLE), response_class=Response
+)
+async def engagement(composer: TheComposer, campaign_id: CampaignId) -> Response:
+    """What readers did: opens, clicks by link, unsubscriptions, complaints; people and machines told apart."""
+    info = await composer.info(campaign_id)
+    return as_json(await composer.engagement(info.id))
 
 
 @reading.get(

@@ -51,6 +51,7 @@ def info_of(campaign: Campaign) -> CampaignInfo:
         batches=campaign.batches,
         duplicates=campaign.duplicates,
         rejected=campaign.rejected,
+        tracking=campaign.tracking,
         priority=campaign.priority,
         weight=campaign.weight,
         scheduled=campaign.is_scheduled and campaign.finished_at is None,

@@ -6,10 +6,11 @@ from typing import Literal
 
 import msgspec
 
+from analytics.engagement import Engagement
 from analytics.reports import EventRow, FailureRow, FirstAttempts, Latency, LatencyPoint, ProviderRow, RatePoint, Sizes
 from events.breaker import Stopped
 from events.ledger import Ledger
-from events.schemas import CampaignStatus, DeliveryPolicy, Priority
+from events.schemas import CampaignStatus, DeliveryPolicy, Priority, Tracking
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +61,8 @@ class CampaignInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Why the system paused it, in a word, such as `past_due`; empty: it is not paused, or a person did it."""
     pause_note: str = ""
     """The same for people: what happened, and what to do."""
+    tracking: Tracking = Tracking()
+    """What its mails let be counted."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +161,7 @@ class CampaignReport(msgspec.Struct, frozen=True, kw_only=True):
     latency: LatencySeries
     providers: list[ProviderRow]
     failures: list[FailureRow]
+    engagement: Engagement
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +177,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
     providers: list[ProviderRow]
     failures: list[FailureRow]
     events: list[EventRow]
+    engagement: Engagement | None = None
 
 
 class EventPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from analytics.engagement import Engagement
 from analytics.errors import AnalyticsError
 from analytics.reports import NEWEST_CAMPAIGNS, CampaignSummary, EventFilter, RatePoint
 from analytics.web import figures, health
@@ -117,6 +118,7 @@ class Composer:
             failures=await self._answers.get(
                 ("failures", campaign_id), lambda: self._reports.failures(campaign_id, FAILURE_ROWS)
             ),
+            engagement=await self.engagement(campaign_id),
         )
 
     async def live(self, campaign_id: str) -> Live:
@@ -140,7 +142,12 @@ class Composer:
             providers=report.providers,
             failures=report.failures,
             events=events,
+            engagement=report.engagement,
         )
+
+    async def engagement(self, campaign_id: str) -> Engagement:
+        """Raises `ClickHouseUnavailable`."""
+        return await self._answers.get(("engagement", campaign_id), lambda: self._reports.engagement(campaign_id))
 
     async def info(self, campaign_id: str) -> CampaignInfo:
         """Raises `CampaignNotFound`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from analytics.engagement import Engagement
 from analytics.reports import (
     CampaignSummary,
     Counted,
@@ -43,5 +44,7 @@ class Reports(Protocol):
     async def sizes(self, campaign: str) -> Sizes: ...
 
     async def first_attempts(self, campaign: str) -> FirstAttempts: ...
+
+    async def engagement(self, campaign: str) -> Engagement: ...
 
     async def events(self, wanted: EventFilter, limit: int) -> list[EventRow]: ...

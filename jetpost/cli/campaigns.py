@@ -162,6 +162,7 @@ def report(document: dict[str, Any]) -> Group:
         "",
         _providers(document["providers"]),
         *(("", _failures(document["failures"])) if document["failures"] else ()),
+        *_readers(document["engagement"], ledger.accepted),
     )
 
 
@@ -169,6 +170,33 @@ def _ledger(document: dict[str, Any]) -> Ledger:
     """The ledger of a campaign as the API tells it; empty where analytics has never answered."""
     figures = document["figures"]
     return msgspec.convert(figures["progress"]["ledger"], Ledger) if figures else Ledger()
+
+
+def _readers(found: dict[str, Any], accepted: int) -> list[str | Table]:
+    """What readers did; nothing where nothing is known of it."""
+    if not any(count for name, count in found.items() if name != "links"):
+        return []
+
+    def share(name: str) -> str:
+        return f"{found[name]:,} ({found[name] / accepted:.1%})" if accepted else f"{found[name]:,}"
+
+    lines = [
+        f"opened by {share('unique_opens')}: {found['opens']:,} opens, {found['machine_opens']:,} of them by machines",
+        f"clicked by {share('unique_clicks')}: {found['clicks']:,} clicks, {found['machine_clicks']:,} of them by machines",
+        f"unsubscribed {share('unsubscribed')}, complained {share('complained')}",
+    ]
+    return ["", *lines, *(("", _links(found["links"])) if found["links"] else ())]
+
+
+def _links(rows: list[dict[str, Any]], limit: int = 12) -> Table:
+    table = Table("readers", "clicks", "machines", "link", box=None, header_style="bold")
+    for column in table.columns[:3]:
+        column.justify = "right"
+    for row in rows[:limit]:
+        table.add_row(
+            f"{row['unique_clicks']:,}", f"{row['clicks']:,}", f"{row['machine_clicks']:,}", plain(row["url"])
+        )
+    return table
 
 
 def _providers(rows: list[dict[str, Any]]) -> Table:

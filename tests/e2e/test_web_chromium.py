@@ -103,6 +103,15 @@ async def test_mails_in_doubt_are_listed_where_there_are_any(served, page):
     assert page.complaints == []
 
 
+async def test_what_readers_did_is_shown_with_machines_apart(served, page):
+    await page.open(f"{served}/campaigns/october-news")
+    await page.wait_for("document.querySelectorAll('#readers tbody tr').length === 3")
+    labels = await page.evaluate("[...document.querySelectorAll('#readers .tile-label')].map((node) => node.textContent)")
+    assert labels == ["Opened", "Clicked", "Unsubscribed", "Complained"]
+    assert "by machines" in await page.evaluate("document.querySelector('#readers li .note').textContent")
+    assert page.complaints == []
+
+
 async def test_a_page_without_doubts_has_no_list_of_them(served, page):
     await page.open(f"{served}/campaigns/win-back")
     await page.wait_for("document.querySelector('canvas')")

@@ -3,6 +3,7 @@
 import { exactRate, seconds, shortRate, timeChart } from "./charts.js";
 import { h } from "./dom.js";
 import { duration, moment, NONE, number, percent, perSecond, time } from "./format.js";
+import { engagement } from "./engagement.js";
 import { funnel } from "./funnel.js";
 import { head } from "./header.js";
 import { ledgerTable } from "./ledger.js";
@@ -12,8 +13,8 @@ import { card, swatch } from "./parts.js";
 import { distribution, doubts, events, failures, providers, queue } from "./tables.js";
 
 export function campaignView(id) {
-  const parts = [head(id), tiles(), rate(), ledgerTable(), funnel(), latency(), providers(), failures(), queue(), distribution(), events(), doubts(id)];
-  const [header, numbers, rateCard, ledgerCard, funnelCard, latencyCard, providerCard, failureCard, queueCard, distributionCard, eventCard, doubtCard] = parts;
+  const parts = [head(id), tiles(), rate(), ledgerTable(), funnel(), latency(), providers(), failures(), queue(), distribution(), events(), doubts(id), engagement()];
+  const [header, numbers, rateCard, ledgerCard, funnelCard, latencyCard, providerCard, failureCard, queueCard, distributionCard, eventCard, doubtCard, readerCard] = parts;
   const content = h(
     "div",
     { class: "stack" },
@@ -27,7 +28,7 @@ export function campaignView(id) {
       h("div", { class: "span-4 column" }, ledgerCard.node),
       h("div", { class: "span-6 column" }, latencyCard.node),
       h("div", { class: "span-6 column" }, providerCard.node),
-      h("div", { class: "span-8 column" }, doubtCard.node, failureCard.node, eventCard.node),
+      h("div", { class: "span-8 column" }, doubtCard.node, readerCard.node, failureCard.node, eventCard.node),
       h("div", { class: "span-4 column column-short" }, queueCard.node, distributionCard.node),
     ),
   );

@@ -15,6 +15,15 @@ def decoded(response, struct):
     return msgspec.json.decode(response.content, type=struct)
 
 
+async def test_what_readers_did_is_told_with_links(client):
+    found = (await client.get("/api/campaigns/october-news/engagement")).json()
+    assert found["opens"] > found["unique_opens"] > found["unique_clicks"] > found["unsubscribed"] > 0
+    assert found["links"][0]["url"] == "https://shop.example/spring?from=mail"
+    report = (await client.get("/api/campaigns/october-news/report")).json()
+    assert report["engagement"] == found
+    assert report["campaign"]["tracking"] == {"opens": True, "clicks": True}
+
+
 async def test_campaigns_are_listed_the_newest_first(client):
     overview = decoded(await client.get("/api/campaigns"), models.Overview)
     begun = [card.campaign.created_at for card in overview.campaigns]
