@@ -46,16 +46,18 @@ class Stage:
         return _recalled(self._campaign, checkpoint, recipients)
 
     async def keep(self, checkpoint: Checkpoint, batch: Batch) -> None:
-        """From here on the batch is what it is, in this run and the next. Raises `LaunchedElsewhere`."""
+        """From here on the batch is what it is, in this run and the next; the one before is published. Raises
+        `LaunchedElsewhere`.
+        """
         name = _name(self._campaign, batch.number, self._keeper.owner)
         await self._insist(partial(self._blobs.put, name, batch.recipients))
+        await self.clear()
         moved = msgspec.structs.replace(checkpoint, batch=batch.number, end=batch.end, stage=name)
         try:
             await self._insist(partial(self._keeper.write, moved))
         except LaunchedElsewhere:
             await self._insist(partial(self._blobs.delete, name))
             raise
-        await self.clear()
         self._held = name
 
     async def clear(self) -> None:
