@@ -5,11 +5,13 @@ Why they are as they are: docs/decisions/0002-streams.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
 
 from events import providers, subjects
+from events.schemas import PRIORITIES, Priority
 
 ACK_WAIT_SECONDS: Final = 60.0
 """After this long without an acknowledgement the server assumes that the worker died. Stays above every SMTP timeout."""
@@ -46,6 +48,9 @@ class Timing(msgspec.Struct, frozen=True):
 HIGH_WATER: Final = 0.85
 """Above this share of its limit the store counts as nearly full: what is left belongs to senders, who need it to claim, to state
 outcomes and to schedule retries. So splitter and producers wait."""
+
+URGENT_HIGH_WATER: Final = 0.9
+"""The same for urgent campaigns: they go first, and must not wait until a large one has made room."""
 
 MAX_DELIVERIES: Final = 5
 """A mail delivered this often without any outcome kills its workers, and goes to the DLQ."""
@@ -160,9 +165,22 @@ BLOBS: Final = "blobs"
 PRODUCER: Final = ConsumerSpec(
     stream="BATCHES",
     name="producer",
-    filter_subject=subjects.BATCHES,
+    filter_subject=subjects.batches_of_class("normal"),
     max_ack_pending=256,
 )
+PRODUCERS: Final[Mapping[Priority, ConsumerSpec]] = {
+    priority: PRODUCER
+    if priority == "normal"
+    else ConsumerSpec(
+        stream=PRODUCER.stream,
+        name=f"{PRODUCER.name}-{priority}",
+        filter_subject=subjects.batches_of_class(priority),
+        max_ack_pending=PRODUCER.max_ack_pending,
+    )
+    for priority in PRIORITIES
+}
+"""One for each class of campaigns, so that producers get to urgent batches however many others lie before them."""
+
 INGESTER: Final = ConsumerSpec(
     stream="EVENTS",
     name="ingester",
@@ -193,8 +211,9 @@ WISHES: Final = ConsumerSpec(
 )
 """What recipients asked for, which `analytics.wishes` carries out."""
 
-CONSUMERS: Final = (PRODUCER, INGESTER, POISON, WAITING, WISHES)
-"""The consumers that exist as long as the streams do; those of the lanes come and go with their campaigns."""
+CONSUMERS: Final = (PRODUCER, PRODUCERS["urgent"], PRODUCERS["low"], INGESTER, POISON, WAITING, WISHES)
+"""The consumers that exist as long as the streams do; those of the lanes come and go with their campaigns. The one for normal
+batches comes first: in stores of earlier releases it has all of them, and no two of a work queue may want the same."""
 
 
 def lane(campaign: str, pool: str, provider: str) -> ConsumerSpec:

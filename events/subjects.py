@@ -1,6 +1,7 @@
 """Every subject on the bus, in one place.
 
-batches.<campaign>                                    a batch waiting for a producer
+batches.<campaign>                                    a batch waiting for a producer; of an urgent or low campaign under
+                                                      batches.<priority>.<campaign>
 mail.send.<pool>.<provider>.<campaign>                a mail due now
 mail.retry.<campaign>.<pool>.<provider>.<class>.<id>  a mail waiting for its scheduled retry, one subject each
 claims                                                an attempt about to be made
@@ -13,6 +14,8 @@ $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.MAIL.…     JetStream itself: a mail
 
 from __future__ import annotations
 
+from events.schemas import PRIORITIES, Priority
+
 BATCHES = "batches.>"
 MAIL_DUE = "mail.send.>"
 MAIL_WAITING = "mail.retry.>"
@@ -24,8 +27,24 @@ SUPPRESSION = "suppression"
 MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.MAIL.>"
 
 
-def batches(campaign: str) -> str:
-    return f"batches.{campaign}"
+def batches(campaign: str, priority: Priority = "normal") -> str:
+    return f"batches.{campaign}" if priority == "normal" else f"batches.{priority}.{campaign}"
+
+
+def batches_of_class(priority: Priority) -> str:
+    """A filter: the batches of every campaign of a class."""
+    return batches("*", priority)
+
+
+def batches_of_campaign(campaign: str) -> tuple[str, ...]:
+    """Filters: a campaign's batches of whatever class."""
+    return f"batches.{campaign}", f"batches.*.{campaign}"
+
+
+def class_of_batch(subject: str) -> Priority:
+    """Of the campaign that the batch was queued for; of one that this release does not know, `normal`."""
+    word = subject.split(".")[1]
+    return next((priority for priority in PRIORITIES if subject.count(".") == 2 and priority == word), "normal")
 
 
 def mail_due(pool: str, provider: str, campaign: str) -> str:

@@ -29,8 +29,9 @@ import msgspec
 
 from events import facts, metrics, streams
 from events.bus import Bus, Message
+from events.errors import RetryLater
 from events.facts import BatchQueued
-from events.schemas import BatchJob
+from events.schemas import BatchJob, Priority
 from producer import evidence, room
 from producer.chunk import CHUNK, Chunk, Press
 from producer.patience import Patience
@@ -50,19 +51,29 @@ class BatchRun:
     """One producer's run over one batch."""
 
     def __init__(
-        self, bus: Bus, job: BatchJob, keeper: ProgressKeeper, press: Press, *, clock: Clock, stop: asyncio.Event
+        self,
+        bus: Bus,
+        job: BatchJob,
+        keeper: ProgressKeeper,
+        press: Press,
+        priority: Priority = "normal",
+        *,
+        clock: Clock,
+        stop: asyncio.Event,
     ) -> None:
         self._bus = bus
         self._job = job
         self._keeper = keeper
         self._press = press
+        self._priority: Priority = priority
         self._clock = clock
         self._patience = Patience("queue", stop, told_as=f"batch {job.number} of {job.campaign}")
         self._insist = self._patience.insist
         self._progress = Progress(owner=os.urandom(8).hex(), begun_at=0)
 
     async def run(self, rows: Sequence[Recipient], is_wanted: Callable[[], bool]) -> Ending:
-        """Queue all rows; between chunks ask `is_wanted`, and leave a clean checkpoint where it says no.
+        """Queue all rows; between chunks, and while there is no room for the next, ask `is_wanted`, and leave a clean
+        checkpoint where it says no.
 
         Raises `Superseded`, and `Stopped` once `stop` is set while the bus refuses.
         """
@@ -90,24 +101,25 @@ class BatchRun:
     async def _queue(self, rows: Sequence[Recipient], is_wanted: Callable[[], bool]) -> int:
         """Publish chunk after chunk, rendering the next meanwhile; returns the first row that was not reached."""
         position = self._progress.settled
-        publishing: asyncio.Task[None] | None = None
+        publishing: asyncio.Task[bool] | None = None
         try:
             while position < len(rows) and is_wanted():
                 uncertain = self._progress.begun > position
                 end = self._progress.begun if uncertain else min(position + CHUNK, len(rows))
                 chunk = await self._press.print(rows, position, end, self._clock(), whole=uncertain)
-                if publishing is not None:
-                    await publishing
-                publishing = asyncio.create_task(self._settle(chunk))
+                if publishing is not None and not await publishing:
+                    break
+                publishing = asyncio.create_task(self._settle(chunk, is_wanted))
                 position = chunk.end
         finally:
             if publishing is not None:
                 await publishing
-        return position
+        return self._progress.settled
 
-    async def _settle(self, chunk: Chunk) -> None:
-        """See to it that every mail of the chunk is queued, once."""
-        await self._insist(lambda: room.require(self._bus))
+    async def _settle(self, chunk: Chunk, is_wanted: Callable[[], bool]) -> bool:
+        """See to it that every mail of the chunk is queued, once; False: there was no room until it was not wanted any more."""
+        if not await self._has_room(is_wanted):
+            return False
         if self._progress.begun < chunk.end:
             self._advance(begun=chunk.end, begun_at=self._clock())
             await self._insist(self._write_checkpoint)
@@ -121,6 +133,20 @@ class BatchRun:
             queued_bytes=self._progress.queued_bytes + chunk.queued_bytes,
         )
         self._count(chunk)
+        return True
+
+    async def _has_room(self, is_wanted: Callable[[], bool]) -> bool:
+        """Waits for room in the store, as long as the batch is wanted. Raises `Stopped`."""
+        while True:
+            try:
+                await room.require(self._bus, self._priority)
+            except RetryLater as error:
+                await self._patience.wait(error)
+                if not is_wanted():
+                    return False
+            else:
+                self._patience.succeeded()
+                return True
 
     async def _publish(self, chunk: Chunk) -> int:
         """Publish what is not known to be queued already; returns the last sequence in MAIL, where the server tells."""

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from events import campaigns, facts, links, plans, schemas, streams, subjects
+from events import campaigns, facts, links, plans, priority, schemas, streams, subjects
 from events.bus import Blobs, Bus, Message
 from events.compression import encode_dictionary
 from events.facts import BatchPlanned, CampaignPlanned, CampaignStarted
@@ -124,6 +124,7 @@ class _Run:
         self._planned = 0
         self._batches = 0
         self._cancelled = False
+        self._priority = launchable.timing.priority
         self._insist = ToldPatience(self._report).insist
 
     async def register(self) -> None:
@@ -165,8 +166,10 @@ class _Run:
         with closing(split(self._id, rows, self._counts, rejects.write, checkpoint.batch_size)) as batches:
             while batch := await self._next(batches):
                 if batch.number >= checkpoint.batch:
-                    if await self._is_cancelled():
+                    campaign = await self._insist(partial(campaigns.get, self._bus, self._id))
+                    if campaign.status == "cancelled":
                         return
+                    await self._keep_priority(campaign)
                     await self._publish(batch)
                 self._planned += batch.planned
                 self._batches = batch.number
@@ -182,9 +185,11 @@ class _Run:
             await asyncio.wait([cutting])  # a thread cannot be stopped: a cancelled launch ends with its batch
         return cutting.result()
 
-    async def _is_cancelled(self) -> bool:
-        campaign = await self._insist(partial(campaigns.get, self._bus, self._id))
-        return campaign.status == "cancelled"
+    async def _keep_priority(self, campaign: Campaign) -> None:
+        """Somebody changed the priority: what we queued since as before goes to where the rest is."""
+        if campaign.priority != self._priority:
+            self._priority = campaign.priority
+            await self._insist(partial(priority.move_batches, self._bus, self._id, self._priority))
 
     async def _publish(self, batch: Batch) -> None:
         checkpoint = msgspec.structs.replace(self._registered.checkpoint, batch=batch.number)
@@ -192,13 +197,13 @@ class _Run:
         name, identifier = compiled.batch_name(self._id, batch.number), batch_id(self._id, batch.number)
         if identifier in self._registered.published:
             return
-        await self._insist(partial(room.require, self._bus))
+        await self._insist(partial(room.require, self._bus, self._priority))
         blobs = await self._insist(self._bus.blobs)
         await self._insist(partial(blobs.put, name, batch.recipients))
         await self._insist(partial(blobs.put, plans.blob_name(self._id, batch.number), batch.mail_ids))
         await self._state(BatchPlanned(self._id, self._clock(), batch.number, batch.planned))
         job = schemas.encode_batch(BatchJob(self._id, batch.number, batch.planned, name))
-        message = Message(subjects.batches(self._id), job, identifier)
+        message = Message(subjects.batches(self._id, self._priority), job, identifier)
         await self._insist(partial(self._bus.publish, streams.BATCHES.name, [message]))
 
     async def close_planning(self) -> None:
@@ -211,6 +216,7 @@ class _Run:
             )
 
         campaign = await self._insist(partial(campaigns.change, self._bus, self._id, planned))
+        await self._keep_priority(campaign)
         self._cancelled = campaign.status == "cancelled"
         self._report()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from events import campaigns, facts, schemas, streams, subjects
+from events import campaigns, facts, priority, schemas, streams, subjects
 from events.bus import Bus
 from events.campaigns import CampaignNotFound
 from events.errors import RevisionMismatch
@@ -99,7 +99,7 @@ def _campaign(launchable: Launchable, now: float) -> Campaign:
 
 async def _published(bus: Bus, campaign: str) -> frozenset[str]:
     """Batches first, facts second: a batch that is finished in between is found as the fact `BatchQueued`."""
-    found = {record.id async for record in bus.read(streams.BATCHES.name, subjects.batches(campaign))}
+    found = {batch_id(job.campaign, job.number) for _, job in await priority.waiting_batches(bus, campaign)}
     for kind in (facts.CampaignStarted, facts.BatchPlanned, facts.BatchQueued, facts.CampaignPlanned):
         subject = subjects.event(str(kind.__struct_config__.tag), campaign)
         async for record in bus.read(streams.EVENTS.name, subject):

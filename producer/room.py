@@ -9,13 +9,15 @@ from __future__ import annotations
 from events import streams
 from events.bus import Bus
 from events.errors import StreamFull
+from events.schemas import Priority
 
 
-async def require(bus: Bus) -> None:
-    """Raises `StreamFull` where the store is nearly full, and `RetryLater`."""
+async def require(bus: Bus, priority: Priority) -> None:
+    """Raises `StreamFull` where the store is too full for campaigns of this class, and `RetryLater`."""
     storage = await bus.storage()
-    if storage.nearly_full:
+    mark = streams.URGENT_HIGH_WATER if priority == "urgent" else streams.HIGH_WATER
+    if storage.share > mark:
         raise StreamFull(
-            f"JetStream holds {storage}; above {streams.HIGH_WATER:.0%} nothing more is queued, "
+            f"JetStream holds {storage}; above {mark:.0%} nothing more is queued, "
             "so that senders can go on. It goes on by itself as mails are sent; or give JetStream more room"
         )

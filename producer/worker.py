@@ -4,40 +4,37 @@ For each batch: judge whether its campaign is wanted, load what its mails are ma
 where the last run stopped (`batch`), acknowledge. Everything is stated before it is acknowledged, and whatever a producer holds
 when it dies comes again after the ack-wait. While it works, a producer extends what it holds.
 
-Batches of a paused campaign are held back until it goes on, so that they do not come round and round; those of a cancelled one
-are dropped, and what a producer may have queued after the cancelling is taken out again. What the bus refuses is waited for,
-however long; what fails for another reason is logged and tried again later: nothing is ever dropped for it.
+Urgent batches go first, also before one that is in work: that is left at a clean checkpoint, and somebody goes on with it later
+(`queue`). Batches of a paused campaign are held back until it goes on, so that they do not come round and round; those of a
+cancelled one are dropped, and what a producer may have queued after the cancelling is taken out again. What the bus refuses is
+waited for, however long; what fails for another reason is logged and tried again later: nothing is ever dropped for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from events import metrics, schemas, streams, subjects
 from events.bus import Bus, Consumer, Delivery
-from events.errors import RetryLater
-from events.patience import Stopped, sleep
-from events.schemas import BatchJob
+from events.patience import Stopped
+from events.schemas import BatchJob, Priority
 from producer.batch import BatchRun, Clock
 from producer.chunk import Presses
 from producer.exchangers import Exchangers
 from producer.hosting import Hosting
 from producer.patience import Patience
 from producer.progress import ProgressKeeper, Superseded
+from producer.queue import Given, Queue
 from producer.recipients import blob
 from producer.settings import ProducerSettings
 from producer.standing import Standings
 
 _log = logging.getLogger(__name__)
 
-FETCH_SECONDS: Final = 1.0
-_INSISTS_SECONDS: Final = 5.0
-"""On an answer to what is said about deliveries; below the time after which an answer is given up."""
-_SAY_AGAIN_SECONDS: Final = 0.5
 TRY_AGAIN_SECONDS: Final = 30.0
 """Until a batch that failed for a reason other than the bus is looked at again."""
 
@@ -47,17 +44,27 @@ async def run(bus: Bus, settings: ProducerSettings, *, clock: Clock, stop: async
 
     Raises `StreamMissing` where the streams are not set up.
     """
-    consumer = await Patience("start", stop).insist(lambda: bus.consumer(streams.BATCHES.name, streams.PRODUCER.name))
+    consumers = await Patience("start", stop).insist(lambda: _consumers(bus))
+    queue = Queue(bus, consumers, Patience("batches", stop).insist, stop)
     async with _hosting(settings, clock) as hosting:
-        worker = Worker(bus, consumer, settings, hosting, clock=clock, stop=stop)
+        worker = Worker(bus, queue, settings, hosting, clock=clock, stop=stop)
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(worker.standings.follow()), tasks.create_task(worker.keep_what_is_held())]
+            background = [tasks.create_task(worker.standings.follow()), tasks.create_task(queue.keep_what_is_held())]
             try:
                 await worker.work()
+                await queue.stop_asking()
             finally:
+                queue.abandon()
                 for task in background:
                     task.cancel()
-        await worker.hand_back()
+        await queue.hand_back()
+
+
+async def _consumers(bus: Bus) -> dict[Priority, Consumer]:
+    """A store that an earlier release set up has one for all classes."""
+    for spec in (streams.PRODUCER, *streams.PRODUCERS.values()):
+        await bus.create_consumer(spec)
+    return {priority: await bus.consumer(spec.stream, spec.name) for priority, spec in streams.PRODUCERS.items()}
 
 
 @asynccontextmanager
@@ -85,7 +92,7 @@ class Worker:
     def __init__(
         self,
         bus: Bus,
-        consumer: Consumer,
+        queue: Queue,
         settings: ProducerSettings,
         hosting: Hosting | None = None,
         *,
@@ -95,33 +102,32 @@ class Worker:
         self._hosting = hosting
         self.standings = Standings(bus)
         self._bus = bus
-        self._consumer = consumer
+        self._queue = queue
         self._presses = Presses(bus, settings)
         self._clock = clock
         self._stop = stop
         self._insist = Patience("batches", stop).insist
-        self._held: dict[int, Delivery] = {}
         self._parked: list[_Parked] = []
 
     async def work(self) -> None:
         try:
             while not self._stop.is_set():
                 await self._unpark()
-                for delivery in await self._insist(lambda: self._consumer.fetch(1, FETCH_SECONDS)):
-                    self._held[delivery.sequence] = delivery
-                    await self._handle(delivery)
-                await self._measure()
+                given = await self._queue.next()
+                if given is not None:
+                    await self._handle(given)
+                await self._queue.measure()
         except Stopped as error:
             _log.warning("stopping while the bus refuses; other producers will go on from the checkpoint: %s", error)
 
-    async def _handle(self, delivery: Delivery) -> None:
-        campaign = ""
+    async def _handle(self, given: Given) -> None:
+        delivery, campaign = given.delivery, ""
         try:
             job = schemas.decode_batch(delivery.payload)
             campaign = job.campaign
             match await self._insist(lambda: self.standings.ask(campaign)):
                 case "wanted":
-                    await self._produce(delivery, job)
+                    await self._produce(given, job)
                 case "paused":
                     self._parked.append(_Parked(delivery, campaign, None))
                 case "cancelled":
@@ -133,13 +139,13 @@ class Worker:
             raise
         except Superseded as error:
             _log.info("%s", error)
-            self._held.pop(delivery.sequence, None)
+            self._queue.forget(delivery)
         except Exception:
             _log.exception("a batch of %s failed and will be tried again", campaign or "an unknown campaign")
             metrics.PRODUCER_ERRORS.inc()
             self._parked.append(_Parked(delivery, campaign, self._clock() + TRY_AGAIN_SECONDS))
 
-    async def _produce(self, delivery: Delivery, job: BatchJob) -> None:
+    async def _produce(self, given: Given, job: BatchJob) -> None:
         press = await self._insist(lambda: self._presses.get(job.campaign))
         blobs = await self._insist(self._bus.blobs)
         rows = blob.decode(await self._insist(lambda: blobs.get(job.recipients)))
@@ -148,16 +154,20 @@ class Worker:
         if self._hosting is not None:
             rows = await self._hosting.place(rows)
         keeper = ProgressKeeper(await self._insist(lambda: self._bus.bucket(streams.PROGRESS)), job)
-        batch = BatchRun(self._bus, job, keeper, press, clock=self._clock, stop=self._stop)
-        match await batch.run(rows, lambda: not self._stop.is_set() and self.standings.is_wanted(job.campaign)):
+        batch = BatchRun(self._bus, job, keeper, press, given.priority, clock=self._clock, stop=self._stop)
+        match await batch.run(rows, lambda: self._is_wanted(given, job)):
             case "queued":
-                await self._acknowledge(delivery, keeper)
+                await self._acknowledge(given.delivery, keeper)
             case "interrupted":
-                await self._release([delivery])
+                await self._queue.release([given.delivery])
+
+    def _is_wanted(self, given: Given, job: BatchJob) -> bool:
+        left_for_urgent = self._queue.urgent_waits and not given.out_of_turn
+        return not self._stop.is_set() and not left_for_urgent and self.standings.is_wanted(job.campaign)
 
     async def _acknowledge(self, delivery: Delivery, keeper: ProgressKeeper) -> None:
         """In this order: a batch that came again without its checkpoint would have to prove that it is finished."""
-        if await self._answer(self._consumer.ack, [delivery]):
+        if await self._queue.ack(delivery):
             await self._insist(keeper.delete)
 
     async def _purge(self, campaign: str) -> None:
@@ -177,53 +187,5 @@ class Worker:
             if (not self.standings.is_paused(parked.campaign) if parked.until is None else parked.until <= now)
         ]
         if ready:
-            await self._release([parked.delivery for parked in ready])
+            await self._queue.release([parked.delivery for parked in ready])
             self._parked = [parked for parked in self._parked if parked not in ready]
-
-    async def _release(self, deliveries: list[Delivery]) -> None:
-        await self._answer(self._consumer.release, deliveries)
-
-    async def _answer(self, answer: Callable[[list[Delivery]], Awaitable[None]], deliveries: list[Delivery]) -> bool:
-        """Say what becomes of deliveries, and let go of them; whether the server took note.
-
-        A server that was killed may have forgotten that it delivered them, and then never takes note. They come again by
-        themselves, and what is finished is found to be.
-        """
-        loop = asyncio.get_running_loop()
-        give_up_at, taken = loop.time() + _INSISTS_SECONDS, False
-        while not taken:
-            try:
-                await answer(deliveries)
-                taken = True
-            except RetryLater as error:
-                _log.warning("the bus takes no answer: %s", error)
-                if self._stop.is_set() or loop.time() > give_up_at:
-                    break
-                await sleep(_SAY_AGAIN_SECONDS, self._stop)
-        for delivery in deliveries:
-            self._held.pop(delivery.sequence, None)
-        return taken
-
-    async def keep_what_is_held(self) -> None:
-        """Runs until it is cancelled."""
-        while True:
-            await asyncio.sleep(self._bus.timing.extend_after_seconds)
-            try:
-                if self._held:
-                    await self._consumer.extend(list(self._held.values()))
-            except RetryLater as error:
-                _log.debug("extending failed; what is held may go to another producer: %s", error)
-
-    async def hand_back(self) -> None:
-        """Give up what is held, so that other producers need not wait for the ack-wait."""
-        try:
-            if self._held:
-                await self._consumer.release(list(self._held.values()))
-        except RetryLater as error:
-            _log.debug("what is held comes again after the ack-wait: %s", error)
-        await self._consumer.close()
-
-    async def _measure(self) -> None:
-        state = await self._insist(lambda: self._bus.consumer_state(streams.BATCHES.name, streams.PRODUCER.name))
-        if state is not None:
-            metrics.BATCHES_WAITING.set(state.waiting + state.in_flight)

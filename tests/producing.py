@@ -63,8 +63,8 @@ async def plan(bus: Bus, rows: list[Recipient], number: int = 1) -> None:
     await publish_job(bus, BatchJob("autumn", number, len(rows), name))
 
 
-async def publish_job(bus: Bus, job: BatchJob) -> None:
-    await bus.publish("BATCHES", [Message(subjects.batches(job.campaign), schemas.encode_batch(job))])
+async def publish_job(bus: Bus, job: BatchJob, priority: schemas.Priority = "normal") -> None:
+    await bus.publish("BATCHES", [Message(subjects.batches(job.campaign, priority), schemas.encode_batch(job))])
 
 
 async def set_status(bus: Bus, status: schemas.CampaignStatus) -> None:

@@ -22,7 +22,7 @@ from producing import (
 )
 
 from events import ids, schemas, streams, subjects
-from events.bus import Message
+from events.bus import Message, Storage
 from events.compression import Decompressor, Dictionary, decode_dictionary, encode_dictionary
 from events.errors import BusUnavailable
 from events.facts import BatchQueued, EmailFailed
@@ -31,7 +31,7 @@ from events.memory_bus import MemoryBus
 from events.schemas import BatchJob
 from producer import worker
 from producer.campaign import compiled
-from producer.chunk import Presses
+from producer.chunk import CHUNK, Presses
 from producer.rendering.renderer import compile_campaign
 
 ROWS = 4_003
@@ -335,3 +335,67 @@ async def test_two_producers_with_the_same_batch_in_hand_queue_everybody_once(me
 
     await asyncio.gather(*(produce(memory_bus, clock, queued) for _ in range(2)))
     assert sorted(await send_everything(memory_bus)) == sorted(row.address for row in rows)
+
+
+class BringsSomethingUrgent:
+    """A bus on which an urgent batch appears while the first mails of another are being stored."""
+
+    def __init__(self, target: MemoryBus, job: BatchJob) -> None:
+        self._target = target
+        self._job = job
+        self.stored: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._target, name)
+
+    async def publish(self, stream: str, messages: list[Message]) -> object:
+        if stream == "MAIL":
+            if not self.stored:
+                await publish_job(self._target, self._job, "urgent")
+            self.stored += [schemas.decode_mail(message.payload).recipient for message in messages]
+        return await self._target.publish(stream, messages)
+
+
+async def test_a_batch_in_work_is_left_for_an_urgent_one_and_gone_on_with_later(memory_bus, clock):
+    rows = recipients(10 * CHUNK + 3)
+    await plan(memory_bus, rows[:3], 2)
+    await memory_bus.purge("BATCHES", subjects.BATCHES)
+    await plan(memory_bus, rows[3:])
+    bus = BringsSomethingUrgent(memory_bus, BatchJob("autumn", 2, 3, compiled.batch_name("autumn", 2)))
+    await produce(bus, clock, done(memory_bus))
+    assert bus.stored.index("reader0@gmail.com") < len(rows) / 2
+    assert sorted(await send_everything(memory_bus)) == sorted(row.address for row in rows)
+    assert len(await stated(memory_bus, BatchQueued)) == 2
+
+
+class Crowded:
+    """A bus whose store is so full that only urgent campaigns may add to it, until it is `emptied`."""
+
+    def __init__(self, target: MemoryBus, share: float) -> None:
+        self._target = target
+        self.share = share
+        self.asked = asyncio.Event()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._target, name)
+
+    async def storage(self) -> Storage:
+        self.asked.set()
+        return Storage(used=round(self.share * 1_000), limit=1_000)
+
+
+async def test_an_urgent_batch_finds_room_where_others_wait_for_it(memory_bus, clock):
+    rows = recipients(6)
+    await plan(memory_bus, rows[:3], 2)
+    await memory_bus.purge("BATCHES", subjects.BATCHES)
+    await plan(memory_bus, rows[3:])
+    bus = Crowded(memory_bus, 0.87)
+
+    async def the_urgent_one_is_queued() -> bool:
+        if bus.asked.is_set() and not await stated(memory_bus, BatchQueued):
+            bus.asked.clear()
+            await publish_job(memory_bus, BatchJob("autumn", 2, 3, compiled.batch_name("autumn", 2)), "urgent")
+        return bool(await stated(memory_bus, BatchQueued))
+
+    await produce(bus, clock, the_urgent_one_is_queued)
+    assert sorted(await send_everything(memory_bus)) == [row.address for row in rows[:3]]
