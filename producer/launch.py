@@ -1,8 +1,9 @@
 """Launches a campaign: from a checked file to batches that producers work on. Reads first for this half of the package.
 
-Every step is harmless to repeat, and the batches of an audience are the same in every run, so a launch that died goes on when
-it is started again: nobody is left out, and nobody is planned twice. A batch becomes a fact (`BatchPlanned`) before it becomes
-work, so that there is never work which the ledger does not know of.
+Every step is harmless to repeat, so a launch that died goes on when it is started again: nobody is left out, and nobody is
+planned twice. A file gives the same batches in every run; of a query, each batch is kept before anything tells of it, and the
+next run asks for the rows behind it. A batch becomes a fact (`BatchPlanned`) before it becomes work, so that there is never
+work which the ledger does not know of.
 """
 
 from __future__ import annotations
@@ -24,30 +25,36 @@ from events.compression import encode_dictionary
 from events.facts import BatchPlanned, CampaignPlanned, CampaignStarted
 from events.schemas import BatchJob, Campaign
 from producer import checkpoint as checkpoints
-from producer import room
+from producer import room, staging
 from producer.campaign import compiled
 from producer.campaign.check import Checked, Launchable
-from producer.checkpoint import CheckpointKeeper
+from producer.checkpoint import Checkpoint, CheckpointKeeper
 from producer.errors import AudienceEmpty, CampaignUnrenderable, RejectsUnwritable
 from producer.patience import ToldPatience
 from producer.recipients import audience
+from producer.recipients.audience import AudienceFile, Reading
 from producer.recipients.opening import require_whole
 from producer.recipients.recipient import Recipient
 from producer.recipients.rejects import RejectsFile, path_beside
+from producer.recipients.rows import Rejected
+from producer.recipients.sql.audience import SqlAudience
+from producer.recipients.sql.dialects import Key
 from producer.registration import Registered, batch_id, register
 from producer.rendering.errors import Unrenderable
 from producer.rendering.renderer import compile_campaign
 from producer.settings import ProducerSettings
-from producer.splitter import Batch, Counts, split
+from producer.splitter import Batch, Beginning, Counts, End, split
+from producer.staging import Stage
 
 REPORT_EVERY_SECONDS: Final = 0.25
+_ROWS_AT_HAND: Final = 1_000
 _MAILS_TRIED: Final = 100
 """So many mails in a row that cannot be rendered are the template's fault."""
 
 
 class Progress(msgspec.Struct, frozen=True):
     rows: int
-    """Read so far; after an interruption from the beginning again."""
+    """Read so far; after an interruption of a file from the beginning again."""
     planned: int
     """Recipients so far."""
     duplicates: int
@@ -85,17 +92,20 @@ async def launch(
     """
     assert checked.launchable is not None, "campaigns with problems are not launched"
     launchable = checked.launchable
-    rejects = path_beside(launchable.audience.path, launchable.campaign.id, settings.rejects_dir)
+    file = launchable.audience.path if isinstance(launchable.audience, AudienceFile) else checked.path
+    rejects = path_beside(file, launchable.campaign.id, settings.rejects_dir)
     _require_writable(rejects.parent)
-    await asyncio.to_thread(require_whole, launchable.audience.path, launchable.audience.compression)
-    first = await asyncio.to_thread(_first_recipient, launchable, settings)
+    if isinstance(launchable.audience, AudienceFile):
+        await asyncio.to_thread(require_whole, launchable.audience.path, launchable.audience.compression)
     run = _Run(bus, launchable, settings, clock, on_progress)
+    first = None if await run.has_batches() else await asyncio.to_thread(_first_recipient, launchable, settings)
     await run.register()
-    await run.store(first)
+    if first is not None:
+        await run.store(first)
     await run.open_lanes()
     await run.announce()
-    with RejectsFile(rejects) as file:
-        await run.split(file)
+    with RejectsFile(rejects, run.rejected_before) as unusable:
+        await run.split(unusable)
     await run.close_planning()
     return run.launched(rejects)
 
@@ -105,6 +115,9 @@ class _Run:
 
     _registered: Registered
     _keeper: CheckpointKeeper
+    _stage: Stage
+    _reading: Reading
+    _rejects: RejectsFile
 
     def __init__(
         self,
@@ -125,7 +138,19 @@ class _Run:
         self._batches = 0
         self._cancelled = False
         self._priority = launchable.timing.priority
-        self._insist = ToldPatience(self._report).insist
+        self._patience = ToldPatience(self._report)
+        self._insist = self._patience.insist
+
+    async def has_batches(self) -> bool:
+        """An earlier run stored some of a query. Then all else is stored, and asking for a first row again may cost minutes."""
+        left = await self._insist(partial(checkpoints.of_campaign, self._bus, self._id))
+        return left is not None and left.end is not None
+
+    @property
+    def rejected_before(self) -> int:
+        """Unusable rows that this run does not come by again."""
+        end = self._registered.checkpoint.end
+        return end.rejected if end else 0
 
     async def register(self) -> None:
         fresh = await asyncio.to_thread(checkpoints.begin, self._launchable, self._settings.batch_size)
@@ -147,8 +172,8 @@ class _Run:
         for name, data in (
             (compiled.blob_name(self._id), compiled.encode(ready)),
             (compiled.dictionary_name(self._id), encode_dictionary(dictionary)),
-        ):
             *([(links.blob_name(self._id), links.encode(ready.links))] if ready.links else []),
+        ):
             await self._insist(partial(_put_once if self._registered.resumed else _put, blobs, name, data))
 
     async def open_lanes(self) -> None:
@@ -160,10 +185,37 @@ class _Run:
         await self._state(CampaignStarted(self._id, campaign.created_at, campaign.name, campaign.pool))
 
     async def split(self, rejects: RejectsFile) -> None:
-        """Cuts the whole audience, and publishes what is not published yet."""
-        rows = audience.read(self._launchable.audience, self._launchable.projection)
+        """Cuts the audience, or what is left of a query, and publishes what is not published yet."""
+        checkpoint, source = self._registered.checkpoint, self._launchable.audience
+        self._rejects = rejects
+        self._stage = Stage(await self._insist(self._bus.blobs), self._id, self._keeper, self._patience)
+        if self._registered.resumed and isinstance(source, SqlAudience):
+            await self._stage.take_over(checkpoint)
+        beginning = await self._go_on(checkpoint, checkpoint.end) if checkpoint.end else None
+        if checkpoint.end is None or checkpoint.end.key is not None:
+            after = checkpoint.end.key if checkpoint.end else None
+            self._reading = Reading(source, self._launchable.projection, after=after)
+            place = self._reading.place if isinstance(source, SqlAudience) else None
+            await self._cut(self._reading, place, beginning)
+        await self._stage.clear()
+
+    async def _go_on(self, checkpoint: Checkpoint, end: End) -> Beginning:
+        """Publishes the batch of a query that an earlier run was at, and recalls whom it planned."""
+        if batch_id(self._id, checkpoint.batch) not in self._registered.published:
+            await self._tell(await self._stage.recall(checkpoint))
+        seen, self._planned = await staging.planned(self._bus, self._id, checkpoint.batch, self._patience)
+        self._batches = checkpoint.batch
+        self._counts.go_on(self._planned, end)
+        return Beginning(checkpoint.batch, seen)
+
+    async def _cut(self, rows: Reading, place: Callable[[], Key | None] | None, beginning: Beginning | None) -> None:
         checkpoint = self._registered.checkpoint
-        with closing(split(self._id, rows, self._counts, rejects.write, checkpoint.batch_size)) as batches:
+        cutting = split(
+            *(self._id, rows, self._counts, self._rejects.write, checkpoint.batch_size),
+            place=place,
+            beginning=beginning,
+        )
+        with closing(cutting) as batches:
             while batch := await self._next(batches):
                 if batch.number >= checkpoint.batch:
                     campaign = await self._insist(partial(campaigns.get, self._bus, self._id))
@@ -181,8 +233,13 @@ class _Run:
             while not cutting.done():
                 await asyncio.wait([cutting], timeout=REPORT_EVERY_SECONDS)
                 self._report()
+        except asyncio.CancelledError:
+            self._reading.cancel()
+            raise
         finally:
-            await asyncio.wait([cutting])  # a thread cannot be stopped: a cancelled launch ends with its batch
+            await asyncio.wait(
+                [cutting]
+            )  # a thread cannot be stopped: a cancelled launch of a file ends with its batch
         return cutting.result()
 
     async def _keep_priority(self, campaign: Campaign) -> None:
@@ -192,12 +249,19 @@ class _Run:
             await self._insist(partial(priority.move_batches, self._bus, self._id, self._priority))
 
     async def _publish(self, batch: Batch) -> None:
-        checkpoint = msgspec.structs.replace(self._registered.checkpoint, batch=batch.number)
-        await self._insist(partial(self._keeper.write, checkpoint))
-        name, identifier = compiled.batch_name(self._id, batch.number), batch_id(self._id, batch.number)
-        if identifier in self._registered.published:
-            return
+        if batch.end is None:
+            checkpoint = msgspec.structs.replace(self._registered.checkpoint, batch=batch.number)
+            await self._insist(partial(self._keeper.write, checkpoint))
+            if batch_id(self._id, batch.number) in self._registered.published:
+                return
         await self._insist(partial(room.require, self._bus, self._priority))
+        if batch.end is not None:
+            self._rejects.flush()
+            await self._stage.keep(self._registered.checkpoint, batch)
+        await self._tell(batch)
+
+    async def _tell(self, batch: Batch) -> None:
+        name, identifier = compiled.batch_name(self._id, batch.number), batch_id(self._id, batch.number)
         blobs = await self._insist(self._bus.blobs)
         await self._insist(partial(blobs.put, name, batch.recipients))
         await self._insist(partial(blobs.put, plans.blob_name(self._id, batch.number), batch.mail_ids))
@@ -258,7 +322,7 @@ def _first_recipient(launchable: Launchable, settings: ProducerSettings) -> Reci
     except ValueError as error:
         raise CampaignUnrenderable(str(error)) from error
     reasons: list[str] = []
-    for row in audience.read(launchable.audience, launchable.projection):
+    for row in _rows_to_try(launchable):
         if not isinstance(row, Recipient):
             continue
         try:
@@ -271,7 +335,14 @@ def _first_recipient(launchable: Launchable, settings: ProducerSettings) -> Reci
             break
     if reasons:
         raise CampaignUnrenderable(f"Not one of the first {len(reasons)} mails can be rendered: {reasons[0]}.")
-    raise AudienceEmpty(f"Nobody in {launchable.audience.path} can be mailed: it has no row with a usable address.")
+    raise AudienceEmpty(f"Nobody in {launchable.audience} can be mailed: it has no row with a usable address.")
+
+
+def _rows_to_try(launchable: Launchable) -> Iterator[Recipient | Rejected]:
+    """Of a query those that come to hand, before all in order: sorting them may take a while."""
+    if isinstance(launchable.audience, SqlAudience):
+        yield from audience.look(launchable.audience, launchable.projection, _ROWS_AT_HAND)
+    yield from audience.read(launchable.audience, launchable.projection)
 
 
 async def _put(blobs: Blobs, name: str, data: bytes) -> None:

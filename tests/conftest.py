@@ -13,6 +13,7 @@ from fakes import FakeClock
 from hypothesis import settings
 from nats.aio.client import Client
 
+from benchmarks.frame.postgres import PostgresServer
 from events.memory_bus import MemoryBus
 from events.nats_bus import BusSettings, NatsBus
 from events.nats_server import NatsServer
@@ -98,3 +99,10 @@ async def memory_bus_in_real_time():
 def bus(request):
     """Either bus, set up and empty, in real time."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A real PostgreSQL, shared by the tests of this process: each makes tables of its own."""
+    with PostgresServer() as server:
+        yield server
