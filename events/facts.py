@@ -156,6 +156,8 @@ class EmailBounced(_MailFact, frozen=True, tag="bounced"):
     code: int
     enhanced: str
     reply: str
+    suppress: bool = False
+    """The address was put on the suppression list for it, for all campaigns."""
 
 
 class EmailFailed(_MailFact, frozen=True, tag="failed"):

@@ -130,6 +130,8 @@ class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):
     """None: no mail waits for others."""
     breaker: BreakerLimits = BreakerLimits()
     tracking: Tracking = Tracking()
+    list: str = ""
+    """Whose subscribers it goes to: whoever is suppressed on this list, or on all, gets no mail of it; empty: none."""
     rate: float | None = None
     """Mails per second that all senders together send of it; None: as fast as its pools allow."""
 

@@ -6,7 +6,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from events import dead_letters, facts, ids, schemas, subjects
+from events import dead_letters, facts, ids, schemas, subjects, suppression
 from events.bus import Message
 from events.dead_letters import DeadLetter
 from events.facts import (
@@ -16,13 +16,15 @@ from events.facts import (
     EmailExpired,
     EmailFailed,
     EmailInDoubt,
+    EmailSuppressed,
     Fact,
     MailFact,
 )
 from events.schemas import Attempt, Campaign, Mail
+from events.suppression import Entry, Hashing
 from sender.drivers.base import Accepted, Reply
 from sender.lanes import Held
-from sender.retry import Bounce, Decision, Done, Doubt, Expire, GiveUp, RetryAt
+from sender.retry import Bounce, Decision, Done, Doubt, Expire, GiveUp, RetryAt, Suppress
 
 IN_DOUBT: Final = "in_doubt"
 """Stands in a mail's history, in the subject of its waiting retry, and as the class of its dead letter, where a try may have
@@ -85,11 +87,18 @@ def to_record(decision: Decision, held: Held, now: float) -> Record:
             dead = _dead_message(IN_DOUBT, IN_DOUBT, Reply(0, "", reason), held, now)
         case GiveUp(failure_class, why, reply):
             dead = _dead_message(failure_class, why, reply, held, now)
-        case Done() | Bounce() | Expire():
+        case Done() | Bounce() | Suppress() | Expire():
             pass
         case _:
             assert_never(decision)
     return Record(held, retry, dead, fact, fact_message(fact))
+
+
+def suppression_message(record: Record, hashing: Hashing) -> Message:
+    """Nobody mails the address again; one entry for each try, however often it is published."""
+    fact = record.fact
+    entry = Entry(fact.recipient, "hard_bounce", fact.at, f"campaign {fact.campaign}")
+    return suppression.message_of(entry, hashing)._replace(id=f"{record.held.attempt_id}/suppression")
 
 
 def fact_message(fact: Fact) -> Message:
@@ -105,24 +114,28 @@ def late_message(fact: EmailAccepted) -> Message:
 def to_fact(decision: Decision, held: Held, now: float) -> MailFact:
     mail, lane = held.mail, held.lane
     common = (lane.campaign.id, now, mail.mail_id, mail.attempt, mail.recipient, lane.pool, lane.provider)
+    fact: MailFact
     match decision:
         case Done(reply, at):
             who = (lane.campaign.id, at, *common[2:])
-            return EmailAccepted(
+            fact = EmailAccepted(
                 *who, max(0.0, at - due_since(mail, lane.campaign)), reply.code, reply.enhanced, _text(reply)
             )
         case RetryAt(at, failure_class, _, reply):
-            return EmailDeferred(*common, failure_class, reply.code, reply.enhanced, _text(reply), at)
-        case Bounce(failure_class, reply):
-            return EmailBounced(*common, failure_class, reply.code, reply.enhanced, _text(reply))
+            fact = EmailDeferred(*common, failure_class, reply.code, reply.enhanced, _text(reply), at)
+        case Bounce(failure_class, reply, suppress):
+            fact = EmailBounced(*common, failure_class, reply.code, reply.enhanced, _text(reply), suppress)
         case GiveUp(failure_class, _, reply):
-            return EmailFailed(*common, failure_class, reply.code, reply.enhanced, _text(reply))
+            fact = EmailFailed(*common, failure_class, reply.code, reply.enhanced, _text(reply))
+        case Suppress(reason):
+            fact = EmailSuppressed(*common, reason)
         case Expire():
-            return EmailExpired(*common)
+            fact = EmailExpired(*common)
         case Doubt(reason):
-            return EmailInDoubt(*common, reason)
+            fact = EmailInDoubt(*common, reason)
         case _:
             assert_never(decision)
+    return fact
 
 
 def retry_message(held: Held, at: float, charged: int, attempt: Attempt) -> Message:

@@ -1,4 +1,5 @@
-"""Writes down what was decided, for all sessions together, and acknowledges after it: retries, dead letters, facts, then acks.
+"""Writes down what was decided, for all sessions together, and acknowledges after it: retries, dead letters, dead addresses,
+facts, then acks.
 
 Nothing is dropped: while NATS is away the recorder waits, and `room` holds back whoever would produce more. A process that
 dies at any point leaves its mails unacknowledged; they come again, their claims are taken, and `doubts` finds what was
@@ -15,7 +16,8 @@ from typing import Final
 
 from events import facts, streams, subjects
 from events.bus import Bus, Message, Stored
-from events.facts import EmailAccepted, EmailInDoubt
+from events.facts import EmailAccepted, EmailBounced, EmailInDoubt, MailFact
+from events.suppression import Hashing
 from sender import metering, outcomes, scheduled
 from sender.acknowledger import Acknowledger
 from sender.claims import Claims
@@ -37,6 +39,7 @@ class Recorder:
         clock: Callable[[], float],
         patience: Patience,
         acknowledger: Acknowledger,
+        hashing: Hashing,
     ) -> None:
         self._bus = bus
         self._claims = claims
@@ -44,6 +47,7 @@ class Recorder:
         self._clock = clock
         self._patience = patience
         self._acknowledger = acknowledger
+        self._hashing = hashing
         self._records: list[Record] = []
         self._events_before = 0
         """A sequence of EVENTS from before the first of them was decided."""
@@ -98,6 +102,7 @@ class Recorder:
         kept = [record for record in records if record.retry is None or not _must_be_left(record, now)]
         await self._schedule([record for record in kept if record.retry is not None], events_before)
         await self._bury([record.dead for record in kept if record.dead is not None])
+        await self._suppress([record for record in kept if _is_dead_address(record.fact)])
         await self._state(kept)
         metering.count([record.fact for record in kept])
         for record in left:
@@ -130,6 +135,12 @@ class Recorder:
     async def _bury(self, letters: Sequence[Message]) -> None:
         if letters:
             await self._patience.insist(lambda: self._bus.publish(streams.DLQ.name, letters))
+
+    async def _suppress(self, records: Sequence[Record]) -> None:
+        """Before the fact: once that is stored, nobody would come back to this."""
+        if records:
+            entries = [outcomes.suppression_message(record, self._hashing) for record in records]
+            await self._patience.insist(lambda: self._bus.publish(streams.SUPPRESSION.name, entries))
 
     async def _state(self, records: Sequence[Record]) -> None:
         began, before = self._clock(), self._claims.events_seen
@@ -168,6 +179,10 @@ class Recorder:
         ]
         if evidence:
             await self._bus.publish(streams.EVENTS.name, evidence)
+
+
+def _is_dead_address(fact: MailFact) -> bool:
+    return isinstance(fact, EmailBounced) and fact.suppress
 
 
 def _must_be_left(record: Record, now: float) -> bool:

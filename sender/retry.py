@@ -35,6 +35,14 @@ class Bounce(NamedTuple):
 
     failure_class: FailureClass
     reply: Reply
+    suppress: bool = False
+    """For all campaigns."""
+
+
+class Suppress(NamedTuple):
+    """The address is on the suppression list: nothing is tried."""
+
+    reason: str
 
 
 class GiveUp(NamedTuple):
@@ -58,7 +66,7 @@ class Doubt(NamedTuple):
     charged: int
 
 
-Decision: TypeAlias = Done | RetryAt | Bounce | GiveUp | Expire | Doubt
+Decision: TypeAlias = Done | RetryAt | Bounce | Suppress | GiveUp | Expire | Doubt
 
 
 class Rules(NamedTuple):
@@ -101,7 +109,7 @@ def doubt(reason: str, mail: Mail, rules: Rules, now: float, random: Random) -> 
 def _after_refusal(refused: Refused, mail: Mail, rules: Rules, now: float, random: Random) -> Decision:
     match refused.failure_class:
         case "hard":
-            return Bounce("hard", refused.reply)
+            return Bounce("hard", refused.reply, refused.suppress)
         case "block":
             return GiveUp("block", refused.reason, refused.reply)
         case "throttled":

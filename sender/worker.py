@@ -7,6 +7,7 @@ One turn of a session takes a few mails of one lane through these steps:
     lease        a session that is connected
     sign         with the keys of the From domain, where there are some (`dkim`)
     claim        the right to make the attempt, which only one worker ever gets (`claims`)
+    suppress     who is on the suppression list by now gets no mail (`events.suppression_list`)
     deliver      through the session's driver
     decide       what the outcome means for the mail (`retry`)
     record       retry, dead letter, fact: published in this order (`recorder`, `outcomes`)
@@ -22,13 +23,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random as random_module
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple, TypeAlias, assert_never
 
 from events import streams
 from events.bus import Bus
 from events.compression import FrameRefused
+from events.suppression import PLAIN, Hashing
+from events.suppression_list import SuppressionList
 from sender import admission, retry
 from sender.acknowledger import Acknowledger
 from sender.breaker.keeper import Breaker
@@ -47,6 +50,7 @@ from sender.recorder import Recorder
 from sender.retry import GiveUp, Random, Rules
 from sender.settings import Relay, SenderSettings
 from sender.throttle.throttle import Throttle
+from sender.warmup.keeper import Warmups
 
 _log = logging.getLogger(__name__)
 
@@ -67,9 +71,10 @@ async def run(
     clock: Callable[[], float],
     stop: asyncio.Event,
     random: Random = random_module.random,
+    hashing: Hashing = PLAIN,
 ) -> None:
     """Send until `stop`; then finish what is claimed, state it, give back the rest, and close the sessions."""
-    worker = Worker(bus, settings, connect, clock, random)
+    worker = Worker(bus, settings, connect, clock, random, hashing)
     try:
         await worker.start()
         await stop.wait()
@@ -124,7 +129,13 @@ class Worker:
     """One sender process. Its parts live from `start` to `stop`."""
 
     def __init__(
-        self, bus: Bus, settings: SenderSettings, connect: Connect, clock: Callable[[], float], random: Random
+        self,
+        bus: Bus,
+        settings: SenderSettings,
+        connect: Connect,
+        clock: Callable[[], float],
+        random: Random,
+        hashing: Hashing = PLAIN,
     ) -> None:
         pause = settings.retry_pause_seconds
         self._bus = bus
@@ -147,33 +158,41 @@ class Worker:
         self._doubts = Doubts(bus, clock, random)
         self._acknowledger = Acknowledger(Patience("acknowledge", pause))
         self._recorder = Recorder(
-            bus, self._claims, self._journal, clock, Patience("record", pause), self._acknowledger
+            bus, self._claims, self._journal, clock, Patience("record", pause), self._acknowledger, hashing
         )
+        self._suppression = SuppressionList(bus, hashing, clock)
         self._poison = Poison(bus, self._claims, self._doubts, clock)
         self._breaker = Breaker(bus, settings.breaker, clock, Patience("breaker", pause))
         lanes = {name: line.lanes for name, line in self._lines.items()}
         sessions = {name: line.sessions for name, line in self._lines.items()}
         self._throttle = Throttle(bus, settings.pools, sessions, random, pause)
+        self._warmups = Warmups(bus, settings.pools, self._throttle.keeper, clock)
         self._intake = Intake(bus, settings, clock, lanes, self._breaker, self._throttle)
         self._background: list[asyncio.Task[None]] = []
         self._slots: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Returns when everything is at work."""
-        state = await Patience("start", self._settings.retry_pause_seconds).insist(
-            lambda: self._bus.stream_state(streams.EVENTS.name)
-        )
+        """Returns when everything is at work: not before the suppression list is known as it is now."""
+        pause = self._settings.retry_pause_seconds
+        state = await Patience("start", pause).insist(lambda: self._bus.stream_state(streams.EVENTS.name))
+        suppressing = Patience("suppression", pause)
+        await suppressing.insist(self._suppression.catch_up)
         self._claims.events_seen = state.last_sequence
         self._background = [asyncio.create_task(self._keep_going("breaker", self._breaker.follow_bucket))]
         self._background.append(asyncio.create_task(self._keep_going("throttle", self._throttle.run)))
         await self._breaker.synced.wait()
         await self._throttle.synced.wait()
+        warming = Patience("warmup", self._settings.retry_pause_seconds)
+        await warming.insist(self._warmups.begin)
         self._background += [
+            asyncio.create_task(self._keep_going("warmup", self._warmups.follow)),
+            asyncio.create_task(self._keep_going("warmup", lambda: self._warmups.run(warming))),
             asyncio.create_task(self._keep_going("breaker", self._breaker.run)),
             asyncio.create_task(self._keep_going("record", self._recorder.run)),
             asyncio.create_task(self._keep_going("acknowledge", self._acknowledger.run)),
             asyncio.create_task(self._keep_going("watch", self._intake.run)),
             asyncio.create_task(self._keep_going("poison", self._poison.run)),
+            asyncio.create_task(self._keep_going("suppression", lambda: self._suppression.follow(suppressing))),
         ]
         self._slots = [
             asyncio.create_task(self._slot(line))
@@ -194,6 +213,7 @@ class Worker:
                 await self._acknowledger.drain()
         await _cancel([*self._slots, *self._background])
         await self._breaker.close()
+        await self._warmups.close()
         await self._poison.close()
         await self._claims.close()
         await self._journal.close()
@@ -270,6 +290,7 @@ class Worker:
 
     async def _send(self, turn: _Turn) -> None:
         line, lane = turn.line, turn.lane
+        await self._suppression.current()
         with _letting_go(lane, turn.held):
             async with line.sessions.lease() as driver:
                 line.connecting.succeeded()
@@ -332,12 +353,25 @@ class Worker:
         good = [one for one in tries if now - one[0].since <= lane.hold_seconds]
         if len(good) < len(tries):
             lane.forget(held for held, _ in tries if held.lapsed(now))
+        suppressed = self._suppression.among(lane.campaign.list, (held.mail.recipient for held, _ in good))
+        if suppressed:
+            good = self._state_suppressed(turn, good, suppressed)
         if not good:
             return list(later)
         outcomes = await driver.deliver([outbound for _, outbound in good])
         results = list(zip(good, outcomes, strict=True))
         self._record(turn, [(held, outcome) for (held, _), outcome in results if not isinstance(outcome, NotTried)])
         return [*(one for one, outcome in results if isinstance(outcome, NotTried)), *later]
+
+    def _state_suppressed(self, turn: _Turn, tries: list[_Try], suppressed: Mapping[str, str]) -> list[_Try]:
+        """Returns the others."""
+        now = self._clock()
+        stopped = [held for held, _ in tries if held.mail.recipient in suppressed]
+        records = [to_record(retry.Suppress(suppressed[one.mail.recipient]), one, now) for one in stopped]
+        stated = self._recorder.put(records)
+        turn.reserved -= len(records)
+        stated.add_done_callback(lambda _: turn.line.budget.give(len(records)))
+        return [one for one in tries if one[0].mail.recipient not in suppressed]
 
     async def _deliver_again(self, turn: _Turn, left: list[_Try]) -> None:
         reason = "no session took the mail"
@@ -365,6 +399,7 @@ class Worker:
         ]
         stated = self._recorder.put(records)
         turn.grants -= self._breaker.count(turn.lane, records)
+        self._warmups.count(turn.lane, records)
         turn.reserved -= len(results)
         stated.add_done_callback(lambda _: turn.line.budget.give(len(results)))
 

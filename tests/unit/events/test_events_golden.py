@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from events import facts, schemas
+from events import facts, schemas, suppression
+from events.suppression import PLAIN, Entry, Hashing, Removal
 
 GOLDEN = Path(__file__).parents[2] / "data" / "events"
 MAIL = {
@@ -61,7 +62,9 @@ FACTS = {
         **MAIL, latency_seconds=1.25, code=250, enhanced="2.0.0", reply="250 2.0.0 Ok: queued"
     ),
     "deferred": facts.EmailDeferred(**MAIL, **REFUSAL, retry_at=1_800_003_600.0),
-    "bounced": facts.EmailBounced(**MAIL, **(REFUSAL | {"failure_class": "hard", "code": 550, "enhanced": "5.1.1"})),
+    "bounced": facts.EmailBounced(
+        **MAIL, **(REFUSAL | {"failure_class": "hard", "code": 550, "enhanced": "5.1.1"}), suppress=True
+    ),
     "failed": facts.EmailFailed(**MAIL, **REFUSAL),
     "expired": facts.EmailExpired(**MAIL),
     "suppressed": facts.EmailSuppressed(**MAIL, reason="unsubscribed"),
@@ -87,6 +90,14 @@ QUEUED = schemas.Mail(
     charged=1,
     history=(schemas.Attempt(1, 1_800_000_001.0, "soft", 452, "4.2.2", "452 4.2.2 Mailbox full"),),
 )
+SAID = {
+    "suppression": Entry(
+        "zoë@example.org", "soft_bounce", 1_800_000_000, "campaign spring", list="news", expires_at=1_800_086_400
+    ),
+    "suppression_hashed": Entry("zoë@example.org", "complaint", 1_800_000_000, "esp"),
+    "suppression_removed": Removal("zoë@example.org", 1_800_000_000, "cli", list="news"),
+}
+HASHING = dict.fromkeys(SAID, PLAIN) | {"suppression_hashed": Hashing("correct horse battery staple")}
 CAMPAIGN = schemas.Campaign(
     id="spring",
     name="Spring sale",
@@ -145,6 +156,21 @@ def test_a_fact_of_a_newer_release_is_read_without_its_new_fields(kind):
 def test_an_acceptance_of_before_there_were_late_ones_is_read_as_in_time():
     earlier = msgspec.msgpack.decode(golden("accepted.msgpack"))[:-1]
     assert facts.decode(msgspec.msgpack.encode(earlier)) == FACTS["accepted"]
+
+
+def test_a_bounce_of_before_there_was_a_suppression_list_suppressed_nobody():
+    earlier = msgspec.msgpack.decode(golden("bounced.msgpack"))[:-1]
+    assert facts.decode(msgspec.msgpack.encode(earlier)) == msgspec.structs.replace(FACTS["bounced"], suppress=False)
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_what_is_said_of_a_suppressed_address_has_its_golden_bytes(name):
+    assert suppression.message_of(SAID[name], HASHING[name]).payload == golden(f"{name}.msgpack")
+    rows = suppression.decode(golden(f"{name}.msgpack"))
+    (said,) = rows.entries() if rows.action == "add" else rows.removals()
+    assert said == SAID[name]._replace(
+        key=HASHING[name].key("zoë@example.org"), address="" if HASHING[name].conceals else "zoë@example.org"
+    )
 
 
 def test_a_mail_of_the_first_release_is_read_with_defaults():

@@ -37,6 +37,7 @@ async def given_up(**campaign):
 async def work(world):
     """A sender does what there is to do, and stops."""
     worker = await world.start()
+    await worker.starting
     await world.until_settled(due_only=True)
     await worker.stop()
 
