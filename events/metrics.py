@@ -72,6 +72,25 @@ THROTTLE_SHUT = Gauge(
     "1 while a limit lets nothing pass, by why: the day's mails are used up (daily), the provider asked for a pause (paused)",
     ["limit", "why"],
 )
+LANE_RATE_LIMIT = Gauge(
+    "lane_rate_limit",
+    "Mails per second that a lane may send at present, in all senders, by what is configured and what its provider bears;"
+    " infinite where there is no limit. Shown from the first objection on; without provider: of the whole pool",
+    ["pool", "provider"],
+)
+LANE_CONNECTION_LIMIT = Gauge(
+    "lane_connection_limit", "The same for connections at a time", ["pool", "provider"]
+)
+LANE_PAUSED_SECONDS = Gauge(
+    "lane_paused_seconds",
+    "How much longer a lane is paused because its provider said when to try again; 0: it is not",
+    ["pool", "provider"],
+)
+LANE_OBJECTIONS = Counter(
+    "lane_objections",
+    "What providers objected to and this sender told the others: rate (the lane slows down), pause, connections",
+    ["pool", "provider", "kind"],
+)
 SMTP_CONNECTIONS = Gauge("smtp_connections", "Open SMTP connections", ["pool"])
 MAILS_QUEUED = Counter("mails_queued", "Mails rendered and stored in the queue", ["campaign"])
 SUPPRESSION_ENTRIES = Gauge(

@@ -113,6 +113,12 @@ def is_paused(pace: Pace, now: float) -> bool:
     return now < pace.not_before
 
 
+def is_held_back(pace: Pace, configured: float | None, connections: int | None, now: float) -> bool:
+    """Whether anything that the provider said holds now."""
+    fewer = connections_at(pace, connections, now) != connections
+    return is_paused(pace, now) or is_slow(pace, configured, now) or fewer
+
+
 def full_again_at(pace: Pace, configured: float | None) -> float:
     """When the lane has its limit again, if the provider says nothing more; 0: it never lost it."""
     if pace.rate is None or pace.fixed:

@@ -27,6 +27,10 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
         ours.SMTP_TRANSACTION_SECONDS,
         ours.SMTP_CONNECTIONS,
         ours.SENDER_ERRORS,
+        ours.LANE_RATE_LIMIT,
+        ours.LANE_CONNECTION_LIMIT,
+        ours.LANE_PAUSED_SECONDS,
+        ours.LANE_OBJECTIONS,
         ours.BREAKERS_OPEN,
     ),
     "ingester": (

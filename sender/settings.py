@@ -9,6 +9,7 @@ import msgspec
 
 from events.providers import Provider
 from events.secrets import Discreet
+from sender.adaptive.settings import AdaptiveSettings
 from sender.breaker.settings import BreakerSettings
 from sender.throttle.limits import Limits
 from sender.warmup.settings import WarmupSettings
@@ -113,6 +114,8 @@ class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The pools that this sender serves, each with its relay."""
     retry: RetryPolicy = RetryPolicy()
     """When failed mails are tried again."""
+    adaptive: AdaptiveSettings = AdaptiveSettings()
+    """How lanes follow what providers say of their speed."""
     breaker: BreakerSettings = BreakerSettings()
     """When lanes of a campaign are stopped."""
     dkim: dict[Domain, DkimKeys] = msgspec.field(default_factory=dict)

@@ -14,7 +14,8 @@ from sender.drivers.base import Accepted, Outcome, Refused, Reply
 
 _ONE_RECIPIENT: Final = "recipient_rate"
 """The reason that `classification` gives where a single mailbox gets too much."""
-_CONNECTIONS: Final = "connections"
+CONNECTIONS: Final = "connections"
+"""The reason that it gives where there are too many of them."""
 _GREYLISTED: Final = re.compile(r"gr[ea]y-?list", re.IGNORECASE)
 
 
@@ -25,7 +26,7 @@ class Evidence(NamedTuple):
     """Mails that were accepted or refused; others say nothing."""
     accepted: int
     put_off: int
-    """Throttled, or refused by a 4xx that does not concern the recipient alone."""
+    """Throttled, or refused by a 4xx that does not concern the recipient alone; not for too many connections."""
     throttled: Reply | None
     """The provider's words where it asked to slow down."""
     connections: Reply | None
@@ -49,12 +50,12 @@ def of(outcomes: Iterable[Outcome]) -> Evidence:
             continue
         tried += 1
         if outcome.failure_class == "throttled" and outcome.reason != _ONE_RECIPIENT:
-            put_off += 1
-            hint = max(hint, outcome.retry_after_seconds or 0.0)
-            if outcome.reason == _CONNECTIONS:
+            if outcome.reason == CONNECTIONS:
                 connections = outcome.reply
-            else:
-                throttled = outcome.reply
+                continue
+            put_off += 1
+            throttled = outcome.reply
+            hint = max(hint, outcome.retry_after_seconds or 0.0)
         elif outcome.failure_class == "transient" and _is_deferral(outcome.reply):
             put_off += 1
             deferred = outcome.reply

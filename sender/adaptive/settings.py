@@ -23,3 +23,16 @@ class AdaptiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Fewer mails in a window say nothing about their share."""
     pause_max_seconds: float = 3_600.0
     """A lane is never paused for longer by one `try again in …`: then a mail finds out whether it still holds."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError`, which says what to do."""
+        if self.floor <= 0:
+            raise ValueError(
+                "floor must be more than 0 mails/s: at 0 nothing would find out when a provider takes mails again"
+            )
+        if self.window_seconds <= 0 or self.recovery_seconds <= 0:
+            raise ValueError(
+                "window_seconds and recovery_seconds must be more than 0; to turn adapting off, set enabled = false"
+            )
+        if not 0 < self.deferral_share <= 1:
+            raise ValueError("deferral_share is a share of 1: 0.5 is half of the mails")

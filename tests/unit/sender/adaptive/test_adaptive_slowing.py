@@ -191,3 +191,17 @@ def test_an_objection_never_makes_a_lane_faster(configured, history, last):
     before = paces.rate_at(pace, configured, now)
     after = paces.rate_at(slow_down(pace, last, configured, now), configured, now)
     assert before is None or (after is not None and after <= before * (1 + 1e-9))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"floor": 0}, "more than 0 mails/s"),
+        ({"window_seconds": 0}, "enabled = false"),
+        ({"recovery_seconds": -1}, "enabled = false"),
+        ({"deferral_share": 50}, "0.5 is half"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong, told):
+    with pytest.raises(ValueError, match=told):
+        AdaptiveSettings(**wrong)
