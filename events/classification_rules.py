@@ -69,6 +69,16 @@ _SERVER_ERROR: Final = (
     Rule("transient", "server_error", "RFC 3463 §3.4", code="4..", enhanced=r"4\.3\.[0135]"),
 )
 
+_NEVER_ASKED: Final = (
+    Rule(
+        "transient",
+        "unreachable",
+        "Gmail, Exchange Online 5.4.316: what a bounce says of a server that nobody reached",
+        r"did not accept our requests to connect",
+        r"message expired, connection (?:refused|reset|timed out)",
+    ),
+)
+
 _TOO_FAST: Final = (
     Rule("throttled", "recipient_rate", "Gmail 4.2.1, 5.2.1", r"receiving e?mail (?:too quickly|at a rate)"),
     Rule("throttled", "rate", "Gmail, Microsoft 4.7.650", r"\brate[- ]?limit"),
@@ -115,6 +125,13 @@ _MAILBOX_FULL: Final = (
         r"over ?quota|quota ?exceeded",
         r"out of storage|no storage",
         r"exceeded (?:its |the |their )?(?:storage|mailbox|disk)",
+        r"(?:exceed\w*|over) .{0,20}\b(?:limit|quota)\b.{0,30}\bmailbox|mailbox.{0,30}exceed\w* .{0,20}\b(?:limit|quota)",
+    ),
+    Rule(
+        "soft",
+        "unavailable",
+        "RFC 3463 §3.3, X.2.1: not accepting, and it says that this will change",
+        rf"{_WHO}\b.{{0,80}}\btemporar\w* (?:locked|disabled|suspended|inactive|unavailable)",
     ),
 )
 
@@ -171,6 +188,7 @@ _ABOUT_US: Final = (
         r"\bsender\b",
         r"\bfrom:? (?:header|domain|address)|from: |mail from|envelope-from|return.path",
         r"invalid ip for sending|mismatches client",
+        r"^(?:5\.0\.0 )?invalid domain name",
         code="5..",
     ),
     Rule(
@@ -224,10 +242,26 @@ _ABOUT_THE_ADDRESS: Final = (
     Rule(
         "hard",
         "unknown_domain",
-        "Sendmail, Gmail 5.1.2",
-        r"\bhost unknown\b|find the recipient domain",
+        "Sendmail, Gmail 5.1.2, Postfix, Exim, OpenSMTPD",
+        r"\bhost unknown\b|\bunknown host\b|find the recipient domain",
+        r"\b(?:no such|invalid|non-?existent) (?:domain|host)\b|\bdomain (?:name )?(?:not found|does(?: not|n't) exist)",
+        r"\bhost \S+ not found|^[\w-]+(?:\.[\w-]+)+ does not exist",
         code="55[03]",
-        enhanced=r"(?:5\.[0-6]\.\d+)?",
+        enhanced=r"(?:5\.(?:[02-6]\.\d+|1\.[0-69]\d*))?",
+    ),
+    Rule(
+        "hard",
+        "unknown_domain",
+        "Outlook.com, which asks to check the domain",
+        r"because the domain is not reachable\. please check the domain",
+        code="554",
+    ),
+    Rule(
+        "hard",
+        "accepts_no_mail",
+        "RFC 7505: no server for the domain, or a null MX; OpenSMTPD, Exim",
+        r"\bno mx (?:record )?found for domain|mx or srv record indicated no smtp service|null mx\b",
+        code="55[0-6]",
     ),
     Rule(
         "hard",
@@ -244,7 +278,30 @@ _ABOUT_THE_ADDRESS: Final = (
         "policy",
         "Yahoo, Gmail, Apple",
         r"\bpolic(?:y|ies)\b|\bblocked\b|not accepted|not allowed|violation|redundant",
+        r"\bbloqu[eé]e?s? par nos|^mail reject",
         code="5..",
+    ),
+    Rule(
+        "hard",
+        "unknown_recipient",
+        "Symantec.cloud: an address that its customer has not listed",
+        r"rejected",
+        code="542",
+    ),
+    Rule(
+        "transient",
+        "expired",
+        "Exchange Online, Exim, qmail: what a bounce says of a mail that waited in vain",
+        r"message expired|delivery (?:time(?:d)? ?out|expired)|retry time(?:out)? (?:not reached|exceeded)",
+        r"in the queue too long|failing for a long time|multiple retries|(?:failed|after) \d+ attempts",
+    ),
+    Rule(
+        "transient",
+        "unreachable",
+        "Postfix, Exim, Sendmail, qmail: what a bounce says of a server that nobody reached",
+        r"connection (?:timed out|refused|reset|lost|dropped)|(?:unable|failed|not able) to connect|could(?: not|n't) connect",
+        r"no route to host|operation timed out|network (?:is )?unreachable|host (?:is )?(?:not reachable|unreachable|down)",
+        r"resources temporarily unavailable|socket error",
     ),
 )
 
@@ -254,6 +311,7 @@ _CODES: Final = (
     Rule("hard", "moved", "RFC 3463 §3.2: moved, no forwarding address", code="55.", enhanced=r"5\.1\.6"),
     Rule("hard", "accepts_no_mail", "RFC 7505 §4: null MX", code="55.", enhanced=r"5\.1\.10"),
     Rule("hard", "accepts_no_mail", "RFC 7504 §4", code="556"),
+    Rule("hard", "accepts_no_mail", "RFC 7504 §3: the host takes no mail at all", code="521", enhanced=r"5\.3\.2"),
     Rule("block", "sender_refused", "RFC 3463 §3.2, IANA X.1.7, X.1.8", enhanced=r"5\.1\.[78]"),
     Rule("block", "policy", "RFC 3463 §3.8", code="5..", enhanced=r"5\.7\.\d+"),
     Rule("soft", "mailbox_full", "RFC 3463 §3.3", enhanced=r"[45]\.2\.2"),
@@ -263,6 +321,7 @@ _CODES: Final = (
 
 RULES: Final = (
     *_SERVER_ERROR,
+    *_NEVER_ASKED,
     *_TOO_FAST,
     *_MAILBOX_FULL,
     *_ABOUT_US,

@@ -12,9 +12,11 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 import typer
 
+from analytics.bounces.parsing import MAX_BYTES
+from analytics.bounces.read import read
 from analytics.callbacks import sns
 from jetpost.cli.state import Fault
-from jetpost.inspection import reply, webhook
+from jetpost.inspection import bounce, reply, webhook
 
 T = TypeVar("T")
 
@@ -36,6 +38,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Look at what comes in, the way Jetpost does.", no_args_is_help=True)
     group.command("webhook")(_webhook)
     group.command("reply")(_reply)
+    group.command("bounce")(_bounce)
     group.command("url")(_url)
     app.add_typer(group, name="inspect", rich_help_panel="Look")
 
@@ -99,6 +102,19 @@ def _reply(
         _print(reply.inspect(reply.Item(text or sys.stdin.read(), provider)))
 
 
+def _bounce(jsonl: _Jsonl = False) -> None:
+    """Read a mail that came back: whom it is about, and what it says. It comes on standard input.
+
+    With `--jsonl` each line names a file: `{"file": "bounce.eml"}`.
+
+    Example: `jetpost inspect bounce < bounce.eml`
+    """
+    if jsonl:
+        _each(bounce.Item, bounce.inspect)
+    else:
+        _print(bounce.shown(read(sys.stdin.buffer.read(MAX_BYTES))))
+
+
 def _url(
     url: Annotated[str, typer.Argument(help="The address.", show_default=False)],
     kind: Annotated[UrlKind, typer.Option(help="What it is for, in a message of Amazon SNS.")],
@@ -114,7 +130,7 @@ def _each(kind: type[T], inspect: Callable[[T], dict[str, Any]]) -> None:
     for line in _lines(sys.stdin.buffer):
         try:
             answer = inspect(msgspec.json.decode(line, type=kind))
-        except (msgspec.MsgspecError, Fault, ValueError) as error:
+        except (msgspec.MsgspecError, Fault, ValueError, OSError) as error:
             answer = {"error": str(error)}
         sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
     sys.stdout.buffer.flush()

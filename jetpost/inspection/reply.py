@@ -20,6 +20,8 @@ class Item(msgspec.Struct):
 
 def inspect(item: Item) -> dict[str, Any]:
     parsed = replies.parse(item.reply)
+    if 200 <= parsed.code < 300:
+        return {"class": "delivered", "reason": "accepted", "suppress": False}
     verdict = classification.classify(parsed, item.provider or "")
     shown: dict[str, Any] = {
         "class": _WORDS.get(verdict.failure_class, verdict.failure_class),

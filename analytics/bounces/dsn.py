@@ -1,0 +1,134 @@
+"""Delivery status notifications (RFC 3464), also in other scripts (RFC 6533)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from email.message import Message
+from typing import Final, get_args
+
+from analytics.bounces import parsing, returned
+from analytics.bounces.base import Action, Notice
+from analytics.bounces.judging import judge, words_about
+from analytics.bounces.parsing import Part
+from events import providers
+
+KINDS: Final = frozenset({"message/delivery-status", "message/global-delivery-status"})
+_ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
+_STATUS: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_UNICODE_ADDRESS: Final = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+_MOST_RECIPIENTS: Final = 200
+_SHORTEST_WORDS: Final = 4
+
+
+def notices(parts: list[Part], text: str) -> list[Notice]:
+    """Of every recipient in every status part. `text` is what the notice says in words, for recipients without any."""
+    groups = [fields for part in parts if part.kind in KINDS for fields in _groups(part.message)]
+    return _notices(groups, text)
+
+
+def notices_in(text: str) -> list[Notice]:
+    """The same of a notice that came with its parts in disorder: the fields stand somewhere in the text."""
+    return _notices(list(_split(text)) if "final-recipient:" in text.lower() else [], text)
+
+
+def _notices(groups: list[dict[str, str]], text: str) -> list[Notice]:
+    reporter = next((fields["reporting-mta"] for fields in groups if "reporting-mta" in fields), "")
+    found = [notice for fields in groups if (notice := _notice(fields, text, reporter)) is not None]
+    once = {(notice.recipient.lower(), notice.action): notice for notice in reversed(found)}
+    return list(reversed(once.values()))[:_MOST_RECIPIENTS]
+
+
+def _groups(part: Message) -> Iterator[dict[str, str]]:
+    """The blocks of fields; the standard parser makes a message of each, unless the part is encoded."""
+    payload = part.get_payload()
+    if isinstance(payload, list):
+        for block in payload:
+            if isinstance(block, Message):
+                yield from _split(_as_text(block))
+    else:
+        yield from _split(parsing.text_of(part) or str(payload)[: parsing.MAX_TEXT])
+
+
+def _as_text(block: Message) -> str:
+    lines = [f"{name}: {value}" for name, value in block.items()]
+    body = block.get_payload()
+    return "\n".join(lines) + ("\n\n" + body if isinstance(body, str) else "")
+
+
+_NEXT_ONE: Final = re.compile(r"\n[ \t]*\n|\n(?=Final-Recipient:)", re.IGNORECASE)
+"""Recipients are set apart by an empty line, which some servers forget."""
+
+
+def _split(text: str) -> Iterator[dict[str, str]]:
+    for block in _NEXT_ONE.split(text.replace("\r\n", "\n")):
+        if fields := returned.fields_in(block):
+            yield fields
+
+
+def _notice(fields: dict[str, str], text: str, reporter: str) -> Notice | None:
+    """None for the block about the message as a whole."""
+    final, original = address(fields.get("final-recipient", "")), address(fields.get("original-recipient", ""))
+    if not final and (not original or "action" not in fields):
+        return None
+    action = _action(fields.get("action", ""))
+    status = _STATUS.search(fields.get("status", ""))
+    kind, _, words = fields.get("diagnostic-code", "").partition(";")
+    words = words or kind or fields.get("x-notes", "")
+    recipient = final or original
+    if len(words.strip()) < _SHORTEST_WORDS:
+        words = words_about(recipient, text)
+    if kind.strip().lower() == "x-unix":  # a local program's words are no verdict on the address (RFC 3464 §2.3.6)
+        words, status = f"451 {words}", None
+    provider = _provider(recipient, fields.get("remote-mta", ""), reporter)
+    judged = judge(action, words, status[0] if status else "", provider, text)
+    return Notice(
+        recipient=recipient,
+        original=original,
+        action=action,
+        code=judged.reply.code,
+        status=status[0] if status else judged.reply.enhanced,
+        text=judged.reply.text,
+        failure_class=judged.failure_class,
+        reason=judged.reason,
+        hard=judged.hard,
+    )
+
+
+def _action(value: str) -> Action:
+    """`failed (bounced)` and `Failed` are both written. Who says nothing reports a failure."""
+    word = re.split(r"[\s(;]", value.strip().lower(), maxsplit=1)[0]
+    return next((action for action in _ACTIONS if action == word), "failed")
+
+
+def address(value: str) -> str:
+    """The address in `rfc822; ann@example.com`, `utf-8; \\x{…}@example.com` and what else is written there; empty for none."""
+    kind, semicolon, rest = value.partition(";")
+    rest = (rest if semicolon else kind).strip()
+    if "\\x{" in rest:
+        rest = _UNICODE_ADDRESS.sub(lambda match: _character(match[1]), rest)
+    rest = re.sub(r"\s*\([^()]*\)\s*$", "", rest).strip().strip("<>\"' ")
+    found = parsing.addresses_in(rest, 1)
+    return found[0] if found else rest if "@" in rest and " " not in rest else ""
+
+
+def _character(digits: str) -> str:
+    number = int(digits, 16)
+    return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else "\N{REPLACEMENT CHARACTER}"
+
+
+def _provider(recipient: str, *servers: str) -> str:
+    """Who gave the reply: told from the address, or from the name of a server that the notice tells."""
+    found = providers.provider_of(recipient.rpartition("@")[2].lower())
+    if found != "other":
+        return found
+    hosts = (re.split(r"[\s(]", server.rpartition(";")[2].strip().lower(), maxsplit=1)[0] for server in servers)
+    known = (told for host in hosts for told in (providers.provider_of_exchanger(host), _by_parents(host)))
+    return next((provider for provider in known if provider != "other"), "other")
+
+
+def _by_parents(host: str) -> str:
+    """`blu004-omc4s1.hotmail.com` is a server of hotmail.com."""
+    labels = host.split(".")
+    parents = (providers.provider_of(".".join(labels[place:])) for place in range(1, len(labels) - 1))
+    return next((provider for provider in parents if provider != "other"), "other")

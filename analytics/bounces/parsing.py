@@ -1,0 +1,113 @@
+"""Reading mail that strangers send, with limits: of size, of parts, of nesting. Nothing in it makes this raise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+from email.message import Message
+from typing import Final, NamedTuple
+
+MAX_BYTES: Final = 2 << 20
+"""What is longer is cut: all that counts stands in the first parts."""
+MAX_PARTS: Final = 200
+MAX_DEPTH: Final = 8
+MAX_TEXT: Final = 64 << 10
+"""Characters of one part that are read."""
+
+_BOUNDARY_BOMB: Final = 2_000
+"""Nested multiparts beyond this many `boundary=` are cut before the parser sees them."""
+
+
+class Part(NamedTuple):
+    kind: str
+    """`text/plain` and so on, in lower case."""
+    message: Message
+
+
+def parse(raw: bytes) -> Message:
+    """Lines may end with LF, CRLF or CR."""
+    raw = raw[:MAX_BYTES]
+    if b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")
+    if raw.count(b"boundary=") > _BOUNDARY_BOMB:
+        raw = raw.partition(b"\n\n")[0]
+    try:
+        return message_from_bytes(raw)
+    except (ValueError, RecursionError, LookupError, AssertionError, TypeError, IndexError):
+        return Message()
+
+
+def parts(message: Message) -> list[Part]:
+    """The message and all that is in it, outermost first."""
+    return list(_walk(message))
+
+
+def _walk(message: Message) -> Iterator[Part]:
+    waiting, seen = [(message, 0)], 0
+    while waiting and seen < MAX_PARTS:
+        part, depth = waiting.pop(0)
+        seen += 1
+        yield Part(kind_of(part), part)
+        children = part.get_payload()
+        if depth < MAX_DEPTH and isinstance(children, list):
+            waiting[:0] = [(child, depth + 1) for child in children if isinstance(child, Message)]
+
+
+def kind_of(message: Message) -> str:
+    try:
+        found = message.get_content_type().lower().split(maxsplit=1)  # a semicolon may be missing
+    except (ValueError, LookupError, IndexError):
+        return "text/plain"
+    return found[0] if found else "text/plain"
+
+
+def text_of(message: Message) -> str:
+    """The words of a part that has no others in it; of one that has, nothing."""
+    try:
+        payload = message.get_payload(decode=True)
+        charset = message.get_content_charset() or "utf-8"
+    except (ValueError, LookupError, AssertionError, TypeError, IndexError):
+        return ""
+    if not isinstance(payload, bytes):
+        return ""
+    payload = payload[: 4 * MAX_TEXT]
+    try:
+        found = payload.decode(charset, "replace")
+    except (LookupError, UnicodeError, ValueError):
+        found = payload.decode("utf-8", "replace")
+    return found[:MAX_TEXT].replace("\r\n", "\n").replace("\r", "\n")
+
+
+def header(message: Message, name: str) -> str:
+    """A header's value, decoded (RFC 2047) and on one line; empty where there is none."""
+    try:
+        value = message.get(name)
+    except (ValueError, LookupError, IndexError, HeaderParseError):
+        return ""
+    if value is None:
+        return ""
+    joined = re.sub(r"\s*[\r\n]+\s*", " ", str(value)[:4_000]).strip()
+    if "=?" not in joined:
+        return joined
+    try:
+        return str(make_header(decode_header(joined)))
+    except (ValueError, LookupError, HeaderParseError, UnicodeError):
+        return joined
+
+
+_ADDRESS: Final = re.compile(r"[^\s<>()\[\]:;,\"'`|]{1,64}@[^\s<>()\[\]:;,\"'`|@]{1,253}")
+
+
+def addresses_in(text: str, limit: int = 50) -> list[str]:
+    """Whatever looks like an address, each once, in order."""
+    found: dict[str, None] = {}
+    for match in _ADDRESS.finditer(text[:MAX_TEXT]):
+        address = match[0].strip(".=*!?_-").removeprefix("mailto:")
+        if "@" in address and "." in address.rpartition("@")[2]:
+            found.setdefault(address)
+        if len(found) >= limit:
+            break
+    return list(found)
