@@ -50,6 +50,13 @@ class Page:
         while not self._loaded:
             await self._next()
 
+    async def press(self, selector):
+        """Click what leads to another page; returns when that has loaded."""
+        self._loaded = False
+        await self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
+        while not self._loaded:
+            await self._next()
+
     async def wait_for(self, expression, seconds=30):
         """Until the JavaScript expression is true."""
         look = f"const look = () => {expression} ? done() : setTimeout(look, 20)"

@@ -61,7 +61,7 @@ class KnownCampaigns:
 
 def _sender(campaign: Campaign) -> Sender:
     name, _, address = campaign.from_header.rpartition(" <")
-    return Sender(name or address.rstrip(">"), getattr(campaign, "list", ""), campaign.tracking)
+    return Sender(name or address.rstrip(">"), campaign.list, campaign.tracking)
 
 
 async def _kept(kept: dict[str, Value], campaign: str, ask: Callable[[str], Awaitable[Value]]) -> Value:
