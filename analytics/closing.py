@@ -99,7 +99,9 @@ class Closing:
         """Measure the queues, and close what is done."""
         measured = await queues.measure(self._bus)
         queues.show(measured)
-        for campaign in await campaigns.all_of(self._bus):
+        known = await campaigns.all_of(self._bus)
+        queues.show_campaigns(known)
+        for campaign in known:
             if campaign.finished_at is None and campaign.status != "planning":
                 await self._look_at(campaign, measured)
 

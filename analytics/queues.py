@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from analytics import progress
 from events import metrics, streams, subjects
 from events.bus import Bus, Storage
+from events.schemas import Campaign
 
 
 class Queues(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +49,8 @@ async def measure(bus: Bus) -> Queues:
     return Queues(
         due=due_by_lane(due),
         waiting=retries.waiting if retries else 0,
-        batches={subject.rpartition(".")[2]: count for subject, count in batches.items()},
-        given_up=by_class(given_up),
+        batches=by_last_token(batches),
+        given_up=by_last_token(given_up),
         ingested=ingested,
         last_event=events.last_sequence,
         storage=await bus.storage(),
@@ -65,12 +66,12 @@ def due_by_lane(counts: Mapping[str, int]) -> dict[tuple[str, str, str], int]:
     return lanes
 
 
-def by_class(counts: Mapping[str, int]) -> dict[str, int]:
-    """From subjects `dlq.<campaign>.<provider>.<class>`."""
-    classes: Counter[str] = Counter()
+def by_last_token(counts: Mapping[str, int]) -> dict[str, int]:
+    """From subjects `dlq.<campaign>.<provider>.<class>` by class, from `batches.…<campaign>` by campaign."""
+    found: Counter[str] = Counter()
     for subject, count in counts.items():
-        classes[subject.rpartition(".")[2]] += count
-    return dict(classes)
+        found[subject.rpartition(".")[2]] += count
+    return dict(found)
 
 
 def show(queues: Queues) -> None:
@@ -89,3 +90,16 @@ def show(queues: Queues) -> None:
     metrics.INGEST_LAG_EVENTS.set(queues.ingest_lag)
     metrics.STORE_USED_BYTES.set(queues.storage.used)
     metrics.STORE_LIMIT_BYTES.set(math.inf if queues.storage.limit is None else queues.storage.limit)
+
+
+def show_campaigns(campaigns: Iterable[Campaign]) -> None:
+    """Set the gauges: how many wait for their start, and how many are paused, and why."""
+    open_ones = [campaign for campaign in campaigns if campaign.finished_at is None]
+    paused = Counter(campaign.pause_reason or "person" for campaign in open_ones if campaign.status == "paused")
+    metrics.CAMPAIGNS_PAUSED.clear()
+    for reason, count in paused.items():
+        metrics.CAMPAIGNS_PAUSED.labels(reason).set(count)
+    scheduled = [
+        campaign for campaign in open_ones if campaign.is_scheduled and campaign.status in {"planning", "running"}
+    ]
+    metrics.CAMPAIGNS_SCHEDULED.set(len(scheduled))

@@ -109,6 +109,13 @@ BREAKERS_OPEN = Gauge(
 RETRY_QUEUE_SIZE = Gauge("retry_queue_size", "Mails waiting for a scheduled retry")
 DLQ_SIZE = Gauge("dlq_size", "Mails in the dead-letter queue, which wait for a decision, by class", ["failure_class"])
 BATCHES_WAITING = Gauge("batches_waiting", "Batches that no producer has finished")
+CAMPAIGNS_SCHEDULED = Gauge("campaigns_scheduled", "Campaigns that wait for their start")
+CAMPAIGNS_PAUSED = Gauge(
+    "campaigns_paused",
+    "Paused campaigns, by why: by a person, or by the system, such as past_due: nobody was there for its start."
+    " All but those of persons wait for somebody to decide",
+    ["reason"],
+)
 INGEST_LAG_EVENTS = Gauge("ingest_lag_events", "Events stored on the bus and not yet in ClickHouse")
 STORE_USED_BYTES = Gauge("store_used_bytes", "What JetStream holds: queues, events, blobs")
 STORE_LIMIT_BYTES = Gauge(

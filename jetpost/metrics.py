@@ -42,6 +42,8 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
         ours.RETRY_QUEUE_SIZE,
         ours.DLQ_SIZE,
         ours.BATCHES_WAITING,
+        ours.CAMPAIGNS_SCHEDULED,
+        ours.CAMPAIGNS_PAUSED,
         ours.STORE_USED_BYTES,
         ours.STORE_LIMIT_BYTES,
     ),

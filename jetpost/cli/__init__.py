@@ -23,6 +23,7 @@ from jetpost.cli import (
     rebuild,
     reconcile,
     retries,
+    schedule,
     server,
     settings,
 )
@@ -85,6 +86,7 @@ for commands in (
     doubts,
     dlq,
     retries,
+    schedule,
     breaker,
     components,
     inspection,

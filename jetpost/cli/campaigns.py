@@ -16,6 +16,7 @@ from events import campaigns, providers, streams
 from events.bus import Bus
 from events.ledger import Ledger
 from events.schemas import Campaign
+from jetpost.cli import schedule
 from jetpost.cli.state import Fault, bus, get_json, out, run
 from jetpost.display import duration, ledger_bar, ledger_table, places, plain, size
 
@@ -68,17 +69,30 @@ async def _table(connected: Bus, wanted: str | None) -> Group | str:
 
 async def _one(connected: Bus, campaign: Campaign) -> Group:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_row(f"[bold]{campaign.id}[/]", plain(campaign.name), f"[{_colour(campaign)}]{campaign.status}[/]")
+    table.add_row(f"[bold]{campaign.id}[/]", plain(campaign.name), f"[{_colour(campaign)}]{_status_of(campaign)}[/]")
     try:
         document = await get_json(f"/api/campaigns/{campaign.id}")
     except Fault:
         waiting = await _waiting(connected, campaign) if campaign.status in _MOVING else 0
         return Group(
-            table, f"  {waiting:,} mails in the queue [dim](the web app, which counts the rest, does not answer)[/]"
+            table,
+            f"  {waiting:,} mails in the queue [dim](the web app, which counts the rest, does not answer)[/]",
+            *_standing(campaign),
         )
     ledger, trouble = _ledger(document), document["health"]["message"]
     warning = f"  [yellow]{plain(trouble)}[/]\n" if trouble and campaign.status in _MOVING else ""
-    return Group(table, ledger_bar(ledger), f"  planned {ledger.planned:,}:  {places(ledger)}", warning)
+    return Group(
+        table, ledger_bar(ledger), f"  planned {ledger.planned:,}:  {places(ledger)}", *_standing(campaign), warning
+    )
+
+
+def _standing(campaign: Campaign) -> list[str]:
+    told = schedule.standing(campaign, time.time())
+    return [f"  {told}"] if told else []
+
+
+def _status_of(campaign: Campaign) -> str:
+    return "scheduled" if campaign.is_scheduled and campaign.status in {"planning", "running"} else campaign.status
 
 
 def _colour(campaign: Campaign) -> str:
@@ -112,7 +126,7 @@ async def _change(campaign: str, verb: str) -> None:
             after = await campaigns.pause_campaign(connected, campaign)
         else:
             after = await campaigns.resume_campaign(connected, campaign, time.time())
-        out.print(f"{campaign} is {after.status}.")
+        out.print(f"{campaign} is {after.status}. {schedule.standing(after, time.time())}".rstrip())
 
 
 def _cancel(

@@ -13,7 +13,10 @@ import msgspec
 import typer
 from rich.live import Live
 
+from events import campaigns
+from events.schemas import Campaign
 from jetpost.authentication import checked_for_authentication
+from jetpost.cli import schedule
 from jetpost.cli.state import Fault, bus, effective, err, out, run, web_url
 from jetpost.display import plain, size
 from jetpost.settings import Settings
@@ -52,6 +55,8 @@ def _check(file: _File) -> None:
     out.print(
         f"[green]{file} can be sent[/]: campaign [bold]{campaign.id}[/] from {campaign.from_.address}, pool {campaign.pool}"
     )
+    if checked.launchable is not None and (starts_at := checked.launchable.timing.starts_at) is not None:
+        out.print(f"  [cyan]It will start {schedule.when(starts_at, time.time())}.[/]")
 
 
 def _preview(
@@ -112,14 +117,27 @@ def _part(message: EmailMessage, subtype: str) -> str:
     return ""
 
 
-def _send(file: _File) -> None:
+def _send(
+    file: _File,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            help="Start then, whatever the file says: 2027-03-01T09:00:00+01:00, a duration such as 2h, or now.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Send a campaign: plan everybody in its audience, and let producers and senders do the rest.
 
     Returns when the audience is planned; `jetpost status --watch` shows how it goes on. Interrupted? The same command goes
     on where it stopped, and plans nobody twice. Nothing is sent when `jetpost check` would find a problem.
     """
-    settings = effective().settings
-    checked = _checked(file, settings)
+    settings, now = effective().settings, time.time()
+    start = None if at is None else schedule.moment(at, now)
+    if start is not None and start < now:
+        raise Fault(f"{at} has passed; --at now starts it at once")
+    checked = _checked(file, settings, start)
     _tell(checked)
     if checked.problems:
         err.print("Nothing was sent.")
@@ -129,20 +147,20 @@ def _send(file: _File) -> None:
             "producer.link_secret must be set: it signs the unsubscribe links, and every producer needs the same one."
             " Set JETPOST_PRODUCER_LINK_SECRET to a long random text, or send through `jetpost up`, which makes one"
         )
-    launched = run(_launch(checked, settings))
-    _say_what_was_launched(launched)
+    _say_what_was_launched(*run(_launch(checked, settings)))
 
 
-async def _launch(checked: Checked, settings: Settings) -> launch.Launched:
+async def _launch(checked: Checked, settings: Settings) -> tuple[launch.Launched, Campaign]:
     async with bus() as connected:
         with Live("", console=out, auto_refresh=False, transient=True) as live:
-            return await launch.launch(
+            launched = await launch.launch(
                 connected,
                 checked,
                 settings.producer,
                 clock=time.time,
                 on_progress=lambda progress: live.update(_progress_line(progress), refresh=True),
             )
+        return launched, await campaigns.get(connected, launched.campaign)
 
 
 def _progress_line(progress: launch.Progress) -> str:
@@ -152,7 +170,7 @@ def _progress_line(progress: launch.Progress) -> str:
     return f"{line}   [yellow]waiting: {progress.waiting_for}[/]" if progress.waiting_for else line
 
 
-def _say_what_was_launched(launched: launch.Launched) -> None:
+def _say_what_was_launched(launched: launch.Launched, campaign: Campaign) -> None:
     verb = "resumed and planned" if launched.resumed else "planned"
     batches = "1 batch" if launched.batches == 1 else f"{launched.batches:,} batches"
     out.print(f"[bold]{launched.campaign}[/] {verb}: {launched.planned:,} recipients in {batches}")
@@ -162,12 +180,14 @@ def _say_what_was_launched(launched: launch.Launched) -> None:
         out.print(f"  [yellow]{launched.rejected:,} rows could not be used[/]: see {launched.rejects}")
     if launched.cancelled:
         out.print("  [yellow]the campaign was cancelled meanwhile[/]")
+    if told := schedule.standing(campaign, time.time()):
+        out.print(f"  {told}")
     page = f"{web_url(effective())}/campaigns/{launched.campaign}"
     out.print(f"  watch it: [bold]jetpost status {launched.campaign} --watch[/]  or  {page}")
 
 
-def _checked(file: Path, settings: Settings) -> Checked:
-    checked = check(file, list(settings.sender.pools), time.time(), settings.producer)
+def _checked(file: Path, settings: Settings, start: float | None = None) -> Checked:
+    checked = check(file, list(settings.sender.pools), time.time(), settings.producer, start)
     return checked_for_authentication(checked, settings)
 
 

@@ -4,6 +4,7 @@ from prometheus_client import REGISTRY
 from analytics import queues
 from events import streams, subjects
 from events.bus import Message
+from events.schemas import Campaign
 
 
 async def publish(bus, stream, *names):
@@ -52,3 +53,31 @@ async def test_gauges_show_what_was_measured_and_forget_lanes_that_are_empty(fil
     assert REGISTRY.get_sample_value("dlq_size", {"failure_class": "soft"}) == 1
     assert REGISTRY.get_sample_value("batches_waiting") == 1
     assert REGISTRY.get_sample_value("ingest_lag_events") == 3
+
+
+async def test_batches_of_a_campaign_that_was_moved_between_classes_are_counted_together(filled_bus):
+    await publish(filled_bus, "BATCHES", subjects.batches("spring", "urgent"))
+    assert (await queues.measure(filled_bus)).batches == {"spring": 2}
+
+
+def test_gauges_show_what_waits_for_its_start_and_why_campaigns_are_paused():
+    def gauge(name, **labels):
+        return REGISTRY.get_sample_value(name, labels)
+
+    def campaign(status, **more):
+        return Campaign("c", "C", status, "main", "b@example.com", 1.0, **more)
+
+    queues.show_campaigns(
+        [
+            campaign("running"),
+            campaign("running", starts_at=9.0),
+            campaign("planning", starts_at=9.0),
+            campaign("cancelled", starts_at=9.0, finished_at=5.0),
+            campaign("paused", starts_at=9.0, pause_reason="past_due"),
+            campaign("paused"),
+        ]
+    )
+    assert gauge("campaigns_scheduled") == 2
+    assert (gauge("campaigns_paused", reason="past_due"), gauge("campaigns_paused", reason="person")) == (1, 1)
+    queues.show_campaigns([])
+    assert gauge("campaigns_paused", reason="past_due") is None
