@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, Final
+from itertools import repeat
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from producer.recipients.sql.dialects import Column, Key
-from producer.recipients.values import Unusable
+from producer.recipients.values import MAX_CHARACTERS, Unusable
 
 _BINARY: Final = Unusable("A column that is used holds binary data.")
 _OUT_OF_RANGE: Final = Unusable("A value is outside of what dates and numbers can hold here.")
 _NO_JSON: Final = Unusable("A column of JSON holds what is none.")
+
+_PLAIN: Final = frozenset(
+    {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool", "float", "double"}
+)
 
 _decode = msgspec.json.Decoder().decode
 
@@ -28,10 +33,39 @@ def _type_of(field: Any) -> str:  # noqa: ANN401 - a pyarrow.Field
     return told or str(field.type)
 
 
-def slices(batch: Any, rows: int) -> Iterator[Any]:  # noqa: ANN401 - a pyarrow.RecordBatch
-    """A batch in pieces, since Python's objects take many times the memory."""
-    for at in range(0, batch.num_rows, rows):
-        yield batch.slice(at, rows)
+class Piece(NamedTuple):
+    """Some rows as Python's objects, which take many times the memory of Arrow's."""
+
+    keys: list[Key | None]
+    addresses: list[Any]
+    values: Iterable[tuple[Any, ...]]
+    """Of the further columns, row by row."""
+    plain: bool
+    """The values need no look at each: JSON has their types, and their text fits."""
+
+
+def piece_of(batch: Any, *, as_json: bool) -> Piece:  # noqa: ANN401 - a pyarrow.RecordBatch
+    """The first column has the keys, the second the addresses."""
+    key, address, *further = batch.columns
+    found = [values(column, as_json=as_json) for column in further]
+    return Piece(
+        keys(key, as_json=as_json),
+        values(address, as_json=as_json),
+        zip(*found, strict=True) if found else repeat((), batch.num_rows),
+        not as_json and all(map(_is_plain, further)),
+    )
+
+
+def _is_plain(column: Any) -> bool:  # noqa: ANN401 - a pyarrow.Array
+    kind = str(column.type)
+    if kind in _PLAIN:
+        return True
+    if kind != "string":
+        return False
+    from pyarrow import compute  # noqa: PLC0415 - an extra
+
+    longest = compute.max(compute.binary_length(column)).as_py() or 0
+    return longest <= MAX_CHARACTERS and not compute.any(compute.match_substring(column, "\0")).as_py()
 
 
 def values(column: Any, *, as_json: bool) -> list[Any]:  # noqa: ANN401 - a pyarrow.Array

@@ -28,7 +28,7 @@ class SqlReader:
         self._audience = audience
         self._after = after
         self._at_most = at_most
-        self._current: tuple[Any, ...] = ()
+        self._current: tuple[object, tuple[Any, ...]] = (None, ())
         self.at: Key | None = None
         """The key of the row given last; None: it had none."""
         self._connection = Connection(audience.name, audience.database)
@@ -47,18 +47,26 @@ class SqlReader:
         by_name = {column.name: column for column in self._described}
         chosen = [self._key, *(by_name[name] for name in (address, *wanted))]
         for statement in self._statements([self._connection.dialect.column(column) for column in chosen]):
-            for key, record in self._records(statement):
-                self.at, self._current = key, record
-                if key is None:
-                    reason = f'Its key "{self._key.name}" is empty: rows are read in the order of their keys.'
-                    yield Rejected("", reason, self.excerpt())
-                    continue
-                try:
-                    values = tuple([plain(value) for value in record[1:]])
-                except UnusableValue as error:
-                    yield Rejected(key, str(error), self.excerpt())
-                    continue
-                yield Row(key, record[0], values)
+            for piece in self._pieces(statement):
+                yield from self._rows(piece)
+
+    def _rows(self, piece: arrow.Piece) -> Iterator[Row | Rejected]:
+        ready = piece.plain
+        for key, address, values in zip(piece.keys, piece.addresses, piece.values, strict=True):
+            self.at, self._current = key, (address, values)
+            if key is None:
+                reason = f'Its key "{self._key.name}" is empty: rows are read in the order of their keys.'
+                yield Rejected("", reason, self.excerpt())
+                continue
+            if ready:
+                yield Row(key, address, values)
+                continue
+            try:
+                usable = tuple([plain(value) for value in values])
+            except UnusableValue as error:
+                yield Rejected(key, str(error), self.excerpt())
+                continue
+            yield Row(key, address, usable)
 
     def _statements(self, expressions: list[str]) -> Iterator[str]:
         """One after the other, in one snapshot."""
@@ -73,7 +81,7 @@ class SqlReader:
         if after and dialect.nulls_last:
             yield dialects.rows_without_key(query, expressions, self._order)
 
-    def _records(self, statement: str) -> Iterator[tuple[Key | None, tuple[Any, ...]]]:
+    def _pieces(self, statement: str) -> Iterator[arrow.Piece]:
         as_json = self._connection.dialect.as_json
         with self._connection.reader(statement) as batches:
             while True:
@@ -81,13 +89,12 @@ class SqlReader:
                     batch = next(batches, None)
                 if batch is None:
                     return
-                for piece in arrow.slices(batch, _ROWS_AT_A_TIME):
-                    keys = arrow.keys(piece.column(0), as_json=as_json)
-                    found = [arrow.values(column, as_json=as_json) for column in piece.columns[1:]]
-                    yield from zip(keys, zip(*found, strict=True), strict=True)
+                for at in range(0, batch.num_rows, _ROWS_AT_A_TIME):
+                    yield arrow.piece_of(batch.slice(at, _ROWS_AT_A_TIME), as_json=as_json)
 
     def excerpt(self) -> str:
-        return ", ".join(map(str, self._current))[:EXCERPT_CHARACTERS]
+        address, values = self._current
+        return ", ".join(map(str, (address, *values)))[:EXCERPT_CHARACTERS]
 
     def cancel(self) -> None:
         """From another thread: whoever waits for rows gets `QueryFailed`."""
