@@ -20,8 +20,9 @@ from analytics.errors import AnalyticsError
 from analytics.lifting import lift
 from analytics.patience import Patience
 from analytics.settings import AnalyticsSettings
-from events import facts, metrics, preferences, stories, streams, suppression
+from events import complaints, facts, metrics, preferences, stories, streams, suppression
 from events.bus import Bus, Consumer, Delivery
+from events.complaints import Complaint
 from events.errors import RevisionMismatch
 from events.facts import EmailComplained, EmailResubscribed, EmailUnsubscribed, TrackingChanged
 from events.patience import Stopped
@@ -89,7 +90,9 @@ class Desk:
         if deliveries:
             asked = [_Asked(delivery, wish) for delivery in deliveries if (wish := _wish(delivery)) is not None]
             addresses = await self._addresses(asked)
-            await self._carry_out([each for each in asked if each.mail in addresses], addresses)
+            known = [each for each in asked if each.mail in addresses]
+            await self._carry_out(known, addresses)
+            await self._count_complaints(known, addresses)
             lost = [each for each in asked if each.mail not in addresses]
             waiting = {each.delivery.sequence for each in lost if not self._given_up(each)}
             await self._consumer.ack([each for each in deliveries if each.sequence not in waiting])
@@ -126,6 +129,15 @@ class Desk:
                 case _:
                     assert_never(wish)
         await suppression.suppress(self._bus, entries, self._hashing)
+
+    async def _count_complaints(self, asked: Sequence[_Asked], addresses: dict[Mail, str]) -> None:
+        """Against the lanes that the mails went through: too many stop a lane, or slow a warm-up down."""
+        told = [
+            Complaint(each.wish.campaign, addresses[each.mail], each.delivery.sequence)
+            for each in asked
+            if isinstance(each.wish, EmailComplained)
+        ]
+        await complaints.count(self._bus, told, self._clock())
 
     async def _lift(self, removal: Removal) -> None:
         try:

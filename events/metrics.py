@@ -78,9 +78,7 @@ LANE_RATE_LIMIT = Gauge(
     " infinite where there is no limit. Shown from the first objection on; without provider: of the whole pool",
     ["pool", "provider"],
 )
-LANE_CONNECTION_LIMIT = Gauge(
-    "lane_connection_limit", "The same for connections at a time", ["pool", "provider"]
-)
+LANE_CONNECTION_LIMIT = Gauge("lane_connection_limit", "The same for connections at a time", ["pool", "provider"])
 LANE_PAUSED_SECONDS = Gauge(
     "lane_paused_seconds",
     "How much longer a lane is paused because its provider said when to try again; 0: it is not",
@@ -106,6 +104,11 @@ BREAKERS_OPEN = Gauge(
     "1 while the circuit breaker stops a lane of a campaign; without pool and provider: the whole campaign",
     ["campaign", "pool", "provider"],
 )
+WARMUP_ALLOWANCE = Gauge(
+    "warmup_allowance_mails",
+    "Mails that a lane which is being warmed up may send today, those sent already included; infinite once it is warm",
+    ["pool", "provider"],
+)
 RETRY_QUEUE_SIZE = Gauge("retry_queue_size", "Mails waiting for a scheduled retry")
 DLQ_SIZE = Gauge("dlq_size", "Mails in the dead-letter queue, which wait for a decision, by class", ["failure_class"])
 BATCHES_WAITING = Gauge("batches_waiting", "Batches that no producer has finished")
@@ -125,7 +128,6 @@ STORE_LIMIT_BYTES = Gauge(
 EVENTS_INGESTED = Counter("events_ingested", "Events inserted into ClickHouse")
 EVENTS_REJECTED = Counter("events_rejected", "Events that could not be read; ClickHouse keeps them in rejected_events")
 INGEST_INSERT_SECONDS = Histogram("ingest_insert_seconds", "One insert into ClickHouse")
-HTTP_REQUEST_SECONDS = Histogram("http_request_seconds", "One request to the web app", ["route", "status"])
 REACTIONS_LOST = Counter(
     "reactions_lost",
     "Clicks, opens and wishes of recipients that NATS did not take before the web app ended, or that were too many",
@@ -133,3 +135,4 @@ REACTIONS_LOST = Counter(
 WISHES_WAITING = Gauge(
     "wishes_waiting", "Wishes of recipients (unsubscribing and the like) that are not carried out yet"
 )
+HTTP_REQUEST_SECONDS = Histogram("http_request_seconds", "One request to the web app", ["route", "status"])

@@ -62,27 +62,6 @@ class Tracking(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.opens or self.clicks
 
 
-class CanaryRule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How many mails of a campaign go first and must look well."""
-
-    share: float = 0.001
-    """Of the planned recipients, 0 to 1."""
-    minimum: int = 50
-    """And at least so many: with less nothing could be said."""
-    wait_seconds: float = 900.0
-    """For outcomes, after the last of them may go. Greylisting takes 1 to 15 minutes."""
-
-
-class BreakerLimits(msgspec.Struct, frozen=True, omit_defaults=True):
-    """When lanes of a campaign are stopped, where its file says otherwise than the settings. Shares, 0 to 1; None: as set."""
-
-    enabled: bool = True
-    hard_bounce_rate: float | None = None
-    block_rate: float | None = None
-    complaint_rate: float | None = None
-    minimum_mails: int | None = None
-
-
 class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):
     """What every service needs to know of a campaign; lives in the `campaigns` bucket under its id. Times are Unix seconds."""
 

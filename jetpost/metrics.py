@@ -25,6 +25,9 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
         ours.EMAILS_SIGNED,
         ours.DELIVERY_LATENCY_SECONDS,
         ours.SMTP_TRANSACTION_SECONDS,
+        ours.THROTTLE_TOKENS,
+        ours.THROTTLE_WAITED_SECONDS,
+        ours.THROTTLE_SHUT,
         ours.SMTP_CONNECTIONS,
         ours.SENDER_ERRORS,
         ours.LANE_RATE_LIMIT,
@@ -32,6 +35,7 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
         ours.LANE_PAUSED_SECONDS,
         ours.LANE_OBJECTIONS,
         ours.BREAKERS_OPEN,
+        ours.WARMUP_ALLOWANCE,
     ),
     "ingester": (
         ours.EVENTS_INGESTED,
@@ -46,11 +50,11 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
         ours.CAMPAIGNS_PAUSED,
         ours.STORE_USED_BYTES,
         ours.STORE_LIMIT_BYTES,
+        ours.WISHES_WAITING,
     ),
     "web": (ours.HTTP_REQUEST_SECONDS, ours.REACTIONS_LOST),
 }
 
-        ours.WISHES_WAITING,
 EVERYWHERE: Final[tuple[metrics.MetricWrapperBase, ...]] = (ours.STEPS_WAITING,)
 """What every process exposes, whatever it runs: it is moved by what they share."""
 

@@ -50,6 +50,7 @@ from sender.recorder import Recorder
 from sender.retry import GiveUp, Random, Rules
 from sender.settings import Relay, SenderSettings
 from sender.throttle.throttle import Throttle
+from sender.warmup.keeper import Warmups
 
 _log = logging.getLogger(__name__)
 
@@ -165,6 +166,7 @@ class Worker:
         lanes = {name: line.lanes for name, line in self._lines.items()}
         sessions = {name: line.sessions for name, line in self._lines.items()}
         self._throttle = Throttle(bus, settings.pools, sessions, random, pause)
+        self._warmups = Warmups(bus, settings.pools, self._throttle.keeper, clock)
         self._intake = Intake(bus, settings, clock, lanes, self._breaker, self._throttle)
         self._background: list[asyncio.Task[None]] = []
         self._slots: list[asyncio.Task[None]] = []
@@ -180,7 +182,11 @@ class Worker:
         self._background.append(asyncio.create_task(self._keep_going("throttle", self._throttle.run)))
         await self._breaker.synced.wait()
         await self._throttle.synced.wait()
+        warming = Patience("warmup", self._settings.retry_pause_seconds)
+        await warming.insist(self._warmups.begin)
         self._background += [
+            asyncio.create_task(self._keep_going("warmup", self._warmups.follow)),
+            asyncio.create_task(self._keep_going("warmup", lambda: self._warmups.run(warming))),
             asyncio.create_task(self._keep_going("breaker", self._breaker.run)),
             asyncio.create_task(self._keep_going("record", self._recorder.run)),
             asyncio.create_task(self._keep_going("acknowledge", self._acknowledger.run)),
@@ -207,6 +213,7 @@ class Worker:
                 await self._acknowledger.drain()
         await _cancel([*self._slots, *self._background])
         await self._breaker.close()
+        await self._warmups.close()
         await self._poison.close()
         await self._claims.close()
         await self._journal.close()
@@ -392,6 +399,7 @@ class Worker:
         ]
         stated = self._recorder.put(records)
         turn.grants -= self._breaker.count(turn.lane, records)
+        self._warmups.count(turn.lane, records)
         turn.reserved -= len(results)
         stated.add_done_callback(lambda _: turn.line.budget.give(len(results)))
 

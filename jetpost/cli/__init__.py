@@ -26,6 +26,7 @@ from jetpost.cli import (
     schedule,
     server,
     settings,
+    warmup,
 )
 from jetpost.cli.state import remember_settings_file
 from jetpost.demo import command as demo
@@ -88,6 +89,7 @@ for commands in (
     retries,
     schedule,
     breaker,
+    warmup,
     components,
     inspection,
     rebuild,

@@ -8,7 +8,7 @@ from analytics import evidence, ingester, lifting, wishes
 from analytics.clickhouse.client import Store
 from analytics.errors import ClickHouseUnavailable
 from analytics.settings import AnalyticsSettings, ClickHouseSettings
-from events import facts, ids, preferences, schemas, streams, subjects, suppression
+from events import breaker, facts, ids, preferences, schemas, streams, subjects, suppression
 from events.bus import Message
 from events.schemas import Campaign
 from events.suppression import Entry, Hashing, Removal
@@ -109,6 +109,16 @@ async def test_who_unsubscribes_or_complains_is_suppressed(bus, ingest, carry_ou
     await carry_out()
     assert sorted(await said(bus)) == [(ADA, "unsubscribe", "weekly"), (BEN, "complaint", "")]
     assert await left(bus) == 0
+
+
+async def test_complaints_count_against_the_lane_that_the_mail_went_through(bus, ingest, carry_out):
+    campaign = schemas.encode_campaign(Campaign("spring", "Spring", "running", "main", "b@example.com", AT))
+    await (await bus.bucket(streams.CAMPAIGNS)).put("spring", campaign)
+    await state(bus, accepted(BEN), facts.EmailComplained("spring", AT, mail(BEN), "", "ses"))
+    await ingest()
+    await carry_out()
+    lanes = (await breaker.get(bus, "spring")).lanes
+    assert {lane: health.complaints for lane, health in lanes.items()} == {"main.other": 1}
 
 
 async def test_whose_mail_it_was_is_known_without_clickhouse(bus, store, carry_out):

@@ -43,7 +43,10 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize(("page", "command"), [("settings.md", "config --explain"), ("metrics.md", "metrics")])
+@pytest.mark.parametrize(
+    ("page", "command"),
+    [("settings.md", "config --explain"), ("metrics.md", "metrics"), ("warm-up.md", "warmup simulate")],
+)
 def test_a_table_of_the_documentation_is_what_its_command_prints(page, command):
     printed = CliRunner().invoke(app, command.split()).stdout.strip()
     between = rf"<!-- begin: jetpost {command} -->\n(.*)\n<!-- end -->"
