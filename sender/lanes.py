@@ -273,6 +273,10 @@ class Lanes:
                 self.notify()  # woken and cancelled at once: the news is for somebody else
             raise
 
+    def turns_for(self, provider: str) -> int:
+        """Sessions that work for its lanes now."""
+        return sum(lane.turns for lane in self._lanes if lane.provider == provider)
+
     def done(self, lane: Lane) -> None:
         """The turn that `next` gave is over."""
         lane.turns -= 1

@@ -34,6 +34,7 @@ from events.suppression import PLAIN, Hashing
 from events.suppression_list import SuppressionList
 from sender import admission, retry
 from sender.acknowledger import Acknowledger
+from sender.adaptive.learner import Learner
 from sender.breaker.keeper import Breaker
 from sender.budget import Budget
 from sender.claims import Claims, Taken, Won
@@ -166,6 +167,15 @@ class Worker:
         lanes = {name: line.lanes for name, line in self._lines.items()}
         sessions = {name: line.sessions for name, line in self._lines.items()}
         self._throttle = Throttle(bus, settings.pools, sessions, random, pause)
+        self._learner = Learner(
+            settings.adaptive,
+            settings.pools,
+            self._throttle,
+            clock,
+            lambda pool, provider: self._lines[pool].lanes.turns_for(provider),
+            Patience("adapt", pause),
+        )
+        self._throttle.on_change = self._learner.changed
         self._warmups = Warmups(bus, settings.pools, self._throttle.keeper, clock)
         self._intake = Intake(bus, settings, clock, lanes, self._breaker, self._throttle)
         self._background: list[asyncio.Task[None]] = []
@@ -188,6 +198,7 @@ class Worker:
             asyncio.create_task(self._keep_going("warmup", self._warmups.follow)),
             asyncio.create_task(self._keep_going("warmup", lambda: self._warmups.run(warming))),
             asyncio.create_task(self._keep_going("breaker", self._breaker.run)),
+            asyncio.create_task(self._keep_going("adapt", self._learner.run)),
             asyncio.create_task(self._keep_going("record", self._recorder.run)),
             asyncio.create_task(self._keep_going("acknowledge", self._acknowledger.run)),
             asyncio.create_task(self._keep_going("watch", self._intake.run)),
@@ -242,6 +253,7 @@ class Worker:
                 await self._turn(turn)
                 patience.succeeded()
             except ConnectionFailed as error:
+                self._learner.refused(lane.pool, error)
                 await line.connecting.wait(error, at_least_seconds=error.retry_after_seconds or 0.0)
             except Exception as error:
                 _log.exception("a turn for %s failed; its mails come again after the ack-wait", lane)
@@ -398,6 +410,7 @@ class Worker:
             for held, outcome in results
         ]
         stated = self._recorder.put(records)
+        self._learner.observe(turn.lane.pool, turn.lane.provider, [outcome for _, outcome in results])
         turn.grants -= self._breaker.count(turn.lane, records)
         self._warmups.count(turn.lane, records)
         turn.reserved -= len(results)

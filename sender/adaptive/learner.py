@@ -35,15 +35,23 @@ _CHARACTERS: Final = 200
 """Of a reply's text as many are kept as the reason why a lane is slow."""
 
 
-class Keeper(Protocol):
-    """`throttle.keeper.Keeper`, as far as it matters here."""
+class Shared(Protocol):
+    """What senders share about lanes: `throttle.throttle.Throttle`, as far as it matters here."""
+
+    @property
+    def sender(self) -> str: ...
 
     def known(self, key: str) -> State: ...
 
     async def change(self, key: str, transition: Callable[[State], State]) -> State: ...
 
+    def now(self) -> float | None: ...
 
-Change: TypeAlias = Callable[[Pace], Pace]
+    async def time(self) -> float: ...
+
+
+Change: TypeAlias = Callable[[Pace, float], Pace]
+"""The pace after it, at a moment by the clock that all senders share."""
 Kind: TypeAlias = Literal["rate", "pause", "connections", "join", "join_connections"]
 """What is told."""
 _OBJECTIONS: Final[frozenset[Kind]] = frozenset({"rate", "pause", "connections"})
@@ -56,6 +64,7 @@ class _Write(NamedTuple):
 
     change: Change
     at: float
+    """When it was heard, by our clock."""
 
 
 class _Lane:
@@ -67,7 +76,9 @@ class _Lane:
         """Empty: the whole pool."""
         self.key = lane_key(pool, provider) if provider else pool_key(pool)
         self.limits = limits
-        self.meter = Meter(window_seconds)
+        self.mails = Meter(window_seconds)
+        self.turns: Meter | None = None
+        """Only once there were too many connections: turns, and those that heard that there are."""
         self.slowed_at = 0.0
         """The newest decrease that is known."""
 
@@ -77,20 +88,16 @@ class Learner:
         self,
         settings: AdaptiveSettings,
         pools: Mapping[str, Relay],
-        keeper: Keeper,
-        clock: Callable[[], float | None],
-        sender: str,
+        shared: Shared,
+        clock: Callable[[], float],
         turns: Turns,
         patience: Patience,
     ) -> None:
-        """`clock` gives Unix seconds as all senders have them, None while that is not known; `sender` tells this process from
-        others."""
-        self._patience = patience
         self._settings = settings
-        self._keeper = keeper
+        self._shared = shared
         self._clock = clock
-        self._sender = sender
         self._turns = turns
+        self._patience = patience
         window = settings.window_seconds
         lanes = [_Lane(pool, "", relay.limits, window) for pool, relay in pools.items()] + [
             _Lane(pool, provider, relay.lanes.get(provider, NONE), window)
@@ -109,86 +116,100 @@ class Learner:
 
     def observe(self, pool: str, provider: str, outcomes: Sequence[Outcome]) -> None:
         """What became of the mails of a turn."""
-        now = self._clock()
-        if now is None or not self._settings.enabled:
+        if not self._settings.enabled:
             return
-        lane = self._lanes[pool, provider]
-        found = evidence.of(outcomes)
-        lane.meter.add(now, found.tried, found.accepted, found.put_off)
+        now, lane, found = self._clock(), self._lanes[pool, provider], evidence.of(outcomes)
+        lane.mails.add(now, found.tried, found.accepted, found.put_off)
+        if lane.turns is not None:
+            lane.turns.add(now, 1, 0, found.connections is not None)
         if found.accepted < found.tried:
             self._listen(lane, found, now)
 
     def refused(self, pool: str, error: ConnectionFailed) -> None:
         """No session could be had."""
-        now, reply = self._clock(), error.reply
-        if now is None or not self._settings.enabled or reply is None:
+        reply = error.reply
+        if not self._settings.enabled or reply is None:
             return
         verdict = classification.classify(reply, about_recipient=False)
         if verdict.failure_class != "throttled":
             return
-        lane = self._lanes[pool, ""]
+        lane, now = self._lanes[pool, ""], self._clock()
         if verdict.reason == evidence.CONNECTIONS:
-            self._fewer(lane, reply, now)
+            self._fewer(lane, Refusal(self._shared.sender, _why("connections", reply, now), error.beside + 1), now)
         if error.retry_after_seconds:
             self._pause(lane, error.retry_after_seconds, _why("throttled", reply, now), now)
 
     def _listen(self, lane: _Lane, found: evidence.Evidence, now: float) -> None:
         if found.connections is not None:
-            self._fewer(lane, found.connections, now)
-        seen = lane.meter.seen(now)
+            self._too_many(lane, found.connections, now)
+        seen = lane.mails.seen(now)
         if found.throttled is not None:
             why = _why("throttled", found.throttled, now, seen.put_off_share)
         elif found.deferred is not None and self._is_spike(seen):
             why = _why("deferrals", found.deferred, now, seen.put_off_share)
         else:
             return
-        objection, configured, settings = Objection(self._sender, why, seen), lane.limits.rate, self._settings
-        self._tell(lane, "rate", now, lambda pace: slowing.slow_down(pace, objection, configured, settings, now))
+        objection, configured, settings = Objection(self._shared.sender, why, seen), lane.limits.rate, self._settings
+        self._tell(lane, "rate", now, lambda pace, at: slowing.slow_down(pace, objection, configured, settings, at))
         if found.hint_seconds:
             self._pause(lane, found.hint_seconds, why, now)
 
     def _is_spike(self, seen: Seen) -> bool:
         return seen.tried >= self._settings.deferral_mails and seen.put_off_share >= self._settings.deferral_share
 
-    def _fewer(self, lane: _Lane, reply: Reply, now: float) -> None:
-        refusal = Refusal(self._sender, _why("connections", reply, now), self._turns(lane.pool, lane.provider))
+    def _too_many(self, lane: _Lane, reply: Reply, now: float) -> None:
+        share = 0.0 if lane.turns is None else lane.turns.seen(now).put_off_share
+        if lane.turns is None:
+            lane.turns = Meter(self._settings.window_seconds)
+        in_use = self._turns(lane.pool, lane.provider)
+        self._fewer(lane, Refusal(self._shared.sender, _why("connections", reply, now), in_use, share), now)
+
+    def _fewer(self, lane: _Lane, refusal: Refusal, now: float) -> None:
         configured, settings = lane.limits.connections, self._settings
         self._tell(
-            lane, "connections", now, lambda pace: slowing.fewer_connections(pace, refusal, configured, settings, now)
+            lane,
+            "connections",
+            now,
+            lambda pace, at: slowing.fewer_connections(pace, refusal, configured, settings, at),
         )
 
     def _pause(self, lane: _Lane, seconds: float, why: Why, now: float) -> None:
-        self._tell(lane, "pause", now, lambda pace: slowing.pause(pace, seconds, why, self._settings, now))
+        self._tell(lane, "pause", now, lambda pace, at: slowing.pause(pace, seconds, why, self._settings, at))
 
     def changed(self, key: str) -> None:
         """Somebody changed what is shared under this key: add what this sender got through where that is asked for."""
-        lane, now = self._lanes_by_key.get(key), self._clock()
-        if lane is None or now is None:
+        lane = self._lanes_by_key.get(key)
+        if lane is None:
             return
-        pace, settings, sender = self._keeper.known(key).pace, self._settings, self._sender
+        pace, settings, sender = self._shared.known(key).pace, self._settings, self._shared.sender
+        now, shared_now = self._clock(), self._time()
         if pace.decreased_at > lane.slowed_at:
-            seen = lane.meter.seen(now)
-            if seen.tried and slowing.may_join(pace, sender, settings, now):
-                self._tell(lane, "join", now, lambda pace: slowing.join(pace, sender, seen, settings, now))
+            seen = lane.mails.seen(now)
+            if seen.tried and slowing.may_join(pace, sender, settings, shared_now):
+                self._tell(lane, "join", now, lambda pace, at: slowing.join(pace, sender, seen, settings, at))
             lane.slowed_at = pace.decreased_at
-            lane.meter.begin_anew()
-        if slowing.may_join_connections(pace, sender, settings, now):
+            lane.mails.begin_anew()
+        if slowing.may_join_connections(pace, sender, settings, shared_now):
             turns = self._turns(lane.pool, lane.provider)
             self._tell(
                 lane,
                 "join_connections",
                 now,
-                lambda pace: slowing.join_connections(pace, sender, turns, settings, now),
+                lambda pace, at: slowing.join_connections(pace, sender, turns, settings, at),
             )
-        self._show(key, now)
+        self._show(key, shared_now)
+
+    def _time(self) -> float:
+        """As all senders have it; roughly, while that is not known."""
+        return self._shared.now() or self._clock()
 
     # telling
 
     def _tell(self, lane: _Lane, kind: Kind, now: float, change: Change) -> None:
         """Unless it changes nothing, or is about to be told already."""
-        known = self._keeper.known(lane.key).pace
+        known = self._shared.known(lane.key).pace
         pending = self._pending.setdefault(lane.key, {})
-        if (kind not in pending or kind == "pause") and change(known) is not known:
+        if (kind not in pending or kind == "pause") and change(known, self._time()) is not known:
             pending[kind] = _Write(change, now)
             self._done.clear()
             self._work.set()
@@ -197,15 +218,12 @@ class Learner:
         """Write what was heard, and show what is known, until cancelled."""
         while True:
             await self._news()
-            now = self._clock()
-            if now is None:
-                continue  # nothing was heard, either
             for key in [key for key, pending in self._pending.items() if pending]:
                 await self._write(key)
             if not any(self._pending.values()):
                 self._done.set()
             for key in list(self._shown):
-                self._show(key, now)
+                self._show(key, self._time())
 
     async def told(self) -> None:
         """Returns as soon as everything that was heard is written."""
@@ -221,26 +239,27 @@ class Learner:
     async def _write(self, key: str) -> None:
         """Insists; what is too old by then is left out."""
         lane, pending = self._lanes_by_key[key], self._pending.pop(key)
+        now = await self._shared.time()
         changed: set[Kind] = set()
 
         def transition(state: State) -> State:
-            pace, oldest = state.pace, (self._clock() or 0.0) - self._settings.window_seconds
+            pace, oldest = state.pace, self._clock() - self._settings.window_seconds
             changed.clear()
             for kind, write in pending.items():
-                after = pace if write.at < oldest else write.change(pace)
+                after = pace if write.at < oldest else write.change(pace, now)
                 if after is not pace:
                     changed.add(kind)
                 pace = after
             return state if pace is state.pace else replace(state, pace=pace)
 
-        await self._patience.insist(lambda: self._keeper.change(key, transition))
+        await self._patience.insist(lambda: self._shared.change(key, transition))
         for kind in changed & _OBJECTIONS:
             LANE_OBJECTIONS.labels(lane.pool, lane.provider, kind).inc()
         self.changed(key)
 
     def _show(self, key: str, now: float) -> None:
         lane = self._lanes_by_key[key]
-        pace, limits, labels = self._keeper.known(key).pace, lane.limits, (lane.pool, lane.provider)
+        pace, limits, labels = self._shared.known(key).pace, lane.limits, (lane.pool, lane.provider)
         rate = paces.rate_at(pace, limits.rate, now)
         connections = paces.connections_at(pace, limits.connections, now)
         LANE_RATE_LIMIT.labels(*labels).set(inf if rate is None else rate)

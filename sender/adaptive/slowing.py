@@ -108,28 +108,28 @@ def pause(pace: Pace, hint_seconds: float, why: Why, settings: AdaptiveSettings,
 
 
 class Refusal(NamedTuple):
-    """A server did not want a connection, or said so on one."""
+    """A server said that there are too many connections."""
 
     sender: str
     why: Why
     in_use: int
-    """Connections that this sender has."""
-    in_use_by_all: int | None = None
-    """The same of all senders, where that is known."""
+    """Connections that this sender had, the one too many included."""
+    share: float = 0.0
+    """Of the turns in the window before, those that heard the same; 0: not known."""
 
 
 def fewer_connections(
     pace: Pace, refusal: Refusal, configured: int | None, settings: AdaptiveSettings, now: float
 ) -> Pace:
-    """One fewer than were too many, once in a window."""
+    """One fewer than were too many, or as many fewer as were refused; once in a window."""
     if pace.connections_at and now - pace.connections_at < settings.window_seconds:
         return pace
     current = paces.connections_at(pace, configured, now)
-    known = refusal.in_use if refusal.in_use_by_all is None else refusal.in_use_by_all
-    used = max(1, known if current is None else min(known, current))
+    used = max(1, refusal.in_use if current is None else current)
+    through = round(used * max(HARDEST, 1.0 - refusal.share))
     return replace(
         pace,
-        connections=max(1, used - 1),
+        connections=max(1, min(used - 1, through)),
         connections_peak=used,
         connections_at=now,
         connections_parts=(refusal.sender,) if current is None else (),

@@ -99,6 +99,8 @@ class ConnectionFailed(Exception):
         super().__init__(reason)
         self.reply = reply
         self.retry_after_seconds = retry_after_seconds
+        self.beside = 0
+        """So many connections were open while one more was refused."""
 
 
 class Driver(Protocol):

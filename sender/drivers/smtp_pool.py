@@ -85,6 +85,7 @@ class SmtpPool:
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
         self._connections = SMTP_CONNECTIONS.labels(name)
+        self._open = 0
         self._closed = False
 
     @asynccontextmanager
@@ -142,11 +143,13 @@ class SmtpPool:
                 self._tls = smtp_connect.tls_context(self._relay)
             smtp = await smtp_connect.connect(self._relay, self._tls)
         except ConnectionFailed as error:
+            error.beside = self._open
             self._failure = str(error)
             self._backoff.failed(started, self._now(), error.retry_after_seconds)
             raise
         self._backoff.succeeded()
         self._connections.inc()
+        self._open += 1
         kind = PipelinedDriver if self._pipelines(smtp) else PlainDriver
         return kind(smtp, self._relay, self._name)
 
@@ -195,6 +198,7 @@ class SmtpPool:
     def _retire(self, session: Session) -> None:
         """Close a session without making anyone wait for its farewell."""
         self._connections.dec()
+        self._open -= 1
         task = self._loop.create_task(session.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

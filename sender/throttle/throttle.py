@@ -30,6 +30,7 @@ from sender.throttle.limits import NONE, Limits, effective
 from sender.throttle.server_clock import ServerClock
 from sender.throttle.shared import Shared
 from sender.throttle.slots import Slots
+from sender.throttle.state import State
 
 
 class Throttle:
@@ -55,6 +56,10 @@ class Throttle:
         self._lanes: defaultdict[str, dict[Lane, Callable[[], None]]] = defaultdict(dict)
         """By key of a shared state; with each lane what wakes a session for it."""
         self._needed = asyncio.Event()
+        self._timed = asyncio.Event()
+        """The server's clock is known."""
+        self.on_change: Callable[[str], None] = lambda _: None
+        """Called with the key of whatever somebody changed."""
         self.synced = asyncio.Event()
         """What others shared before is known."""
 
@@ -62,9 +67,35 @@ class Throttle:
         """Follow what is shared, until cancelled. Raises `BusError` where that breaks off."""
         timing = asyncio.create_task(self._keep_time())
         try:
-            await self.keeper.follow(self._look_at, self.synced.set)
+            await self.keeper.follow(self._changed, self.synced.set)
         finally:
             timing.cancel()
+
+    @property
+    def sender(self) -> str:
+        """Tells this process from others."""
+        return self._shared.sender
+
+    def known(self, key: str) -> State:
+        """The newest state that is known here; it may be a moment old."""
+        return self.keeper.known(key)
+
+    async def change(self, key: str, transition: Callable[[State], State]) -> State:
+        """As `Keeper.change`, and the lanes here heed it at once. Raises `RetryLater`."""
+        after = await self.keeper.change(key, transition)
+        self._look_at(key)
+        return after
+
+    def now(self) -> float | None:
+        """Unix seconds by the server's clock; None: it was not needed yet."""
+        return self._clock.now()
+
+    async def time(self) -> float:
+        """The same; waits until it is known."""
+        while (now := self._clock.now()) is None:
+            self._needed.set()
+            await self._timed.wait()
+        return now
 
     def attach(self, lane: Lane, notify: Callable[[], None]) -> None:
         """Put before the lane what limits it; `notify` wakes a session for it. Call it again when its campaign has changed."""
@@ -100,8 +131,13 @@ class Throttle:
         await self._clock.run(Patience("clock", self._pause_seconds), self._look_at_all)
 
     def _look_at_all(self) -> None:
+        self._timed.set()
         for key in list(self._gates):
             self._look_at(key)
+
+    def _changed(self, key: str) -> None:
+        self._look_at(key)
+        self.on_change(key)
 
     def _look_at(self, key: str) -> None:
         for lane, notify in list(self._lanes.get(key, {}).items()):

@@ -43,22 +43,32 @@ def clock():
     return Clock()
 
 
+class Shared(Keeper):
+    """What `Throttle` is to the learner, without lanes."""
+
+    def __init__(self, bus, clock, sender):
+        super().__init__(bus)
+        self.sender, self.now = sender, clock
+
+    async def time(self):
+        return self.now()
+
+
 class Senders:
     """Some senders at work; `settled` returns when nobody has anything to tell any more."""
 
     def __init__(self, bus, clock, pools, count, **settings):
-        self.keepers = [Keeper(bus) for _ in range(count)]
+        self.keepers = [Shared(bus, clock, f"sender-{number}") for number in range(count)]
         self.all = [
             Learner(
                 AdaptiveSettings(**settings),
                 pools,
                 keeper,
                 clock,
-                f"sender-{number}",
                 lambda _pool, _provider: 6,
                 Patience("adapt", 0.001),
             )
-            for number, keeper in enumerate(self.keepers)
+            for keeper in self.keepers
         ]
 
     async def settled(self):
@@ -162,8 +172,20 @@ async def test_too_many_connections_become_fewer_and_leave_the_rate_alone(memory
     async with senders(memory_bus, clock) as some:
         some.all[0].observe("main", "gmail", [OK, TOO_MANY])
         pace = await some.pace()
-    assert paces.connections_at(pace, 20, clock.now) == 5
+    assert paces.connections_at(pace, 20, clock.now) == 19
     assert pace.rate is None
+
+
+async def test_where_most_connections_are_refused_far_fewer_are_left(memory_bus, clock):
+    async with senders(memory_bus, clock) as some:
+        some.all[0].observe("main", "gmail", [TOO_MANY])
+        await some.settled()
+        for _ in range(10):
+            clock.now += 1.0
+            some.all[0].observe("main", "gmail", [OK])
+            some.all[0].observe("main", "gmail", [TOO_MANY])
+        pace = await some.pace()
+    assert paces.connections_at(pace, 20, clock.now) == 10  # of 19, of which half were refused
 
 
 async def test_without_a_limit_connections_of_all_senders_are_added(memory_bus, clock):
@@ -175,9 +197,11 @@ async def test_without_a_limit_connections_of_all_senders_are_added(memory_bus, 
 async def test_a_connection_that_was_refused_concerns_the_pool(memory_bus, clock):
     reply = Reply(421, "4.7.0", "too many connections from your address, try again in 30 seconds")
     async with senders(memory_bus, clock) as some:
-        some.all[0].refused("main", ConnectionFailed("no", reply=reply, retry_after_seconds=30.0))
+        error = ConnectionFailed("no", reply=reply, retry_after_seconds=30.0)
+        error.beside = 5
+        some.all[0].refused("main", error)
         pace = await some.pace("main")
-    assert (pace.connections, pace.not_before) == (5, clock.now + 30.0)
+    assert (pace.connections, pace.not_before) == (5, clock.now + 30.0)  # as many as were open
 
 
 async def test_a_connection_that_failed_otherwise_says_nothing_of_the_speed(memory_bus, clock):
@@ -225,7 +249,7 @@ async def test_what_a_lane_s_limit_is_can_be_seen(memory_bus, clock):
 
 
 async def test_objections_that_nats_did_not_take_in_time_mean_nothing_any_more(memory_bus, clock):
-    class Away(Keeper):
+    class Away(Shared):
         away = True
 
         async def change(self, key, transition):
@@ -233,8 +257,8 @@ async def test_objections_that_nats_did_not_take_in_time_mean_nothing_any_more(m
                 raise RetryLater("away")
             return await super().change(key, transition)
 
-    keeper = Away(memory_bus)
-    one = Learner(AdaptiveSettings(), LIMITED, keeper, clock, "a", lambda *_: 1, Patience("adapt", 0.001))
+    keeper = Away(memory_bus, clock, "a")
+    one = Learner(AdaptiveSettings(), LIMITED, keeper, clock, lambda *_: 1, Patience("adapt", 0.001))
     running = asyncio.create_task(one.run())
     one.observe("main", "gmail", [SLOW_DOWN])
     await asyncio.sleep(0.01)
