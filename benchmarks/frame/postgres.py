@@ -52,6 +52,7 @@ class PostgresServer:
         import adbc_driver_postgresql.dbapi as adbc  # noqa: PLC0415 - an extra
 
         with adbc.connect(self.url, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})  # it knows no EXPLAIN
             for statement in statements:
                 cursor.execute(statement)
             return list(cursor.fetchall()) if cursor.description else []

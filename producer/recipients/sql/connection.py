@@ -64,7 +64,7 @@ class Connection:
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """All rows of a small answer."""
-        with self._cursor(statement) as cursor, self._told(statement):
+        with self._cursor(statement, **self.dialect.small) as cursor, self._told(statement):
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
 

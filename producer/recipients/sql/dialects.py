@@ -69,6 +69,8 @@ class Dialect:
     """For people."""
     options: Mapping[str, str] = {}
     """Of ADBC, for statements with many rows: batches small enough for memory to stay flat."""
+    small: Mapping[str, str] = {}
+    """The same for statements with a few."""
     opening: Sequence[str] = ()
     """Statements that make a new connection harmless. They may fail where a server does not know them."""
     begin: str = ""
@@ -113,6 +115,7 @@ class PostgreSql(Dialect):
 
     name = "PostgreSQL"
     options: Mapping[str, str] = {"adbc.postgresql.batch_size_hint_bytes": str(1 << 20)}
+    small: Mapping[str, str] = {"adbc.postgresql.use_copy": "false"}  # COPY knows no EXPLAIN
     opening = (
         "SET application_name = 'jetpost'",
         "SET default_transaction_read_only = on",

@@ -44,9 +44,7 @@ class SqlReader:
 
     def rows(self, address: str, wanted: Sequence[str]) -> Iterator[Row | Rejected]:
         require_columns(self._audience, self.columns, (address, *wanted))
-        by_name = {column.name: column for column in self._described}
-        chosen = [self._key, *(by_name[name] for name in (address, *wanted))]
-        for statement in self._statements([self._connection.dialect.column(column) for column in chosen]):
+        for statement in self.statements(address, wanted):
             for piece in self._pieces(statement):
                 yield from self._rows(piece)
 
@@ -68,9 +66,13 @@ class SqlReader:
                 continue
             yield Row(key, address, usable)
 
-    def _statements(self, expressions: list[str]) -> Iterator[str]:
-        """One after the other, in one snapshot."""
+    def statements(self, address: str, wanted: Sequence[str]) -> Iterator[str]:
+        """What is asked, one after the other, in one snapshot, which begins before the first."""
+        by_name = {column.name: column for column in self._described}
         query, dialect = self._audience.query, self._connection.dialect
+        expressions = [
+            dialect.column(column) for column in (self._key, *(by_name[name] for name in (address, *wanted)))
+        ]
         if self._at_most is not None:
             yield dialects.some_rows(query, expressions, self._at_most)
             return
