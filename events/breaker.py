@@ -156,12 +156,16 @@ def open_lane(health: Health, lane: str, opening: Opening) -> Health:
 def close_lane(health: Health, lane: str, now: float) -> Health:
     """A person lets it go on. What was counted is forgotten: it would stop the lane again at once."""
     if lane != EVERY_LANE:
-        return with_lane(health, lane, LaneHealth(openings=health.lanes[lane].openings))
+        return with_lane(health, lane, _as_new(health.lanes[lane]))
     canary, opening = health.canary, health.opening
     if opening is not None and opening.cause == "canary":
         canary = msgspec.structs.replace(canary, passed_at=now)
-    others = {name: state for name, state in health.lanes.items() if name != EVERY_LANE}
-    return msgspec.structs.replace(health, opening=None, canary=canary, lanes=others)
+    lanes = {name: state if state.opening else _as_new(state) for name, state in health.lanes.items()}
+    return msgspec.structs.replace(health, opening=None, canary=canary, lanes=lanes)
+
+
+def _as_new(state: LaneHealth) -> LaneHealth:
+    return LaneHealth(openings=state.openings)
 
 
 def with_lane(health: Health, lane: str, state: LaneHealth) -> Health:
