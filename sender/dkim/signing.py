@@ -63,6 +63,8 @@ class Signing:
 
     async def sign(self, signer: Signer, mails: Sequence[Outbound]) -> list[Outbound]:
         """The mails with signatures in front, in their order."""
+        if not mails:
+            return []
         work = partial(_sign_all, signer, mails, self._clock())
         signed = await asyncio.get_running_loop().run_in_executor(self._threads, work)
         EMAILS_SIGNED.labels(signer.domain).inc(len(signed))

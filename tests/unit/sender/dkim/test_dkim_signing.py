@@ -68,6 +68,11 @@ async def test_mails_come_back_signed_and_in_their_order(signing):
     assert all(dkimpy_verdicts(mail.message) == [True, True] for mail in signed)
 
 
+async def test_no_mails_are_no_work(signing):
+    signing.close()
+    assert await signing.sign(signing.signer(RELAY, campaign("ann@example.com")), []) == []
+
+
 @pytest.mark.parametrize(
     "message",
     [
