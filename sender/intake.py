@@ -160,7 +160,7 @@ class Intake:
             await self._until_hungry(lane)
             previous, began = began, self._clock()
             since = previous if outstanding else began  # what was asked for earlier may have been delivered earlier
-            limit = outstanding or min(settings.fetch_mails, self._most_held(lane) - len(lane.waiting))
+            limit = outstanding or min(settings.fetch_mails, max(1, self._most_held(lane) - len(lane.waiting)))
             deliveries = await lane.consumer.fetch(limit, settings.fetch_wait_seconds)
             patience.succeeded()
             outstanding = limit - len(deliveries) if deliveries else 0
@@ -177,7 +177,7 @@ class Intake:
 
     def _is_hungry(self, lane: Lane) -> bool:
         most = self._most_held(lane)
-        has_room = len(lane.waiting) <= most - min(self._settings.fetch_mails, ceil(most / 2))
+        has_room = most > 0 and len(lane.waiting) <= most - min(self._settings.fetch_mails, ceil(most / 2))
         decision = admission.decide(lane.campaign, self._clock())
         stopped = lane.stopped and isinstance(decision, admission.Send)
         return has_room and not stopped and not isinstance(decision, admission.Hold)

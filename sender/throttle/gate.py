@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from math import ceil
 from typing import Final, Protocol
 
 from events.errors import BusError
 from events.metrics import THROTTLE_SHUT, THROTTLE_TOKENS, THROTTLE_WAITED_SECONDS
 from sender.throttle import reservation
 from sender.throttle.limits import Effective, Limits, effective
+from sender.throttle.part import Part
 from sender.throttle.reservation import CHUNK_SECONDS, UNRATED_CHUNK, Grant, Reservation, Wait
 from sender.throttle.shared import Shared
 from sender.throttle.slots import Slots
@@ -62,6 +64,9 @@ class Gate:
         self._wait = _NO_WAIT
         """Why nothing more could be reserved the last time, and until when."""
         self._size = 1.0
+        self._part = Part()
+        self._sharers = 1
+        """Lanes that have mails for it."""
         self._spent = 0
         self._asked = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -96,7 +101,13 @@ class Gate:
 
     def demand(self) -> int:
         """Mails that could go if this gate were open."""
-        return sum(one.demand(self) for one in self.attached)
+        wanted = [mails for one in self.attached if (mails := one.demand(self))]
+        self._sharers = max(1, len(wanted))
+        return sum(wanted)
+
+    def equal_part(self, now: float) -> int:
+        """What a lane may take at once, so that every lane gets something while the tokens of its other limits are good."""
+        return ceil(self.room(now) / self._sharers)
 
     def ask(self) -> None:
         """Somebody has mails and not enough tokens."""
@@ -166,14 +177,15 @@ class Gate:
             if self._wait.until > now:
                 await self._sleep(now)
             else:
-                await self._reserve(min(demand, self._next_size()), now)
+                await self._reserve(min(demand, self._next_size(now)), now)
 
     def _has_enough(self, now: float) -> bool:
         return self._tokens.left(now) > self._size / 2
 
-    def _next_size(self) -> int:
+    def _next_size(self, now: float) -> int:
         assert self._holds is not None, "looked at just before"
-        most = UNRATED_CHUNK if self._holds.rate is None else max(1.0, self._holds.rate * CHUNK_SECONDS)
+        rate = self._holds.rate
+        most = UNRATED_CHUNK if rate is None else max(1.0, rate * CHUNK_SECONDS * self._part.now(rate, now))
         grown = min(most, max(self._size * _GROWTH, self._size + 1))
         self._size = max(1.0, float(self._spent)) if self._tokens.lapsed else grown
         return int(self._size)
@@ -193,6 +205,7 @@ class Gate:
         if isinstance(answer, Grant):
             self._shut(_NO_WAIT)
             self._tokens.add(answer)
+            self._part.add(answer.number)
             self._tell()
         else:
             self._shut(answer)

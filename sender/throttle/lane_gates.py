@@ -13,7 +13,7 @@ from sender.throttle.gate import Gate
 from sender.throttle.server_clock import ServerClock
 from sender.throttle.tokens import Taken
 
-_SOON_SECONDS: Final = 0.2
+_SOON_SECONDS: Final = 0.05
 """A gate that opens later than this is not to keep tokens of the others from being spent elsewhere."""
 _PATIENCE_SECONDS: Final = 5.0
 """Claimed mails wait for fresh tokens for so long; then they are put off as not tried."""
@@ -81,7 +81,7 @@ class LaneGates:
         now = self._clock.now()
         if now is None:
             return None
-        number = min(number, *(gate.room(now) for gate in self.gates))
+        number = min(number, *(gate.equal_part(now) for gate in self.gates))
         if number < 1:
             return None
         return Permit(self, number, now)
