@@ -56,14 +56,17 @@ def _as_text(block: Message) -> str:
     return "\n".join(lines) + ("\n\n" + body if isinstance(body, str) else "")
 
 
-_NEXT_ONE: Final = re.compile(r"\n[ \t]*\n|\n(?=Final-Recipient:)", re.IGNORECASE)
-"""Recipients are set apart by an empty line, which some servers forget."""
+_EMPTY_LINE: Final = re.compile(r"\n[ \t]*\n")
+_NEXT_ONE: Final = re.compile(r"\n(?=(?:Original-Recipient:.*\n)?Final-Recipient:)", re.IGNORECASE)
 
 
 def _split(text: str) -> Iterator[dict[str, str]]:
-    for block in _NEXT_ONE.split(text.replace("\r\n", "\n")):
-        if fields := returned.fields_in(block):
-            yield fields
+    """Recipients are set apart by an empty line, which some servers forget."""
+    for block in _EMPTY_LINE.split(text.replace("\r\n", "\n")):
+        several = block.lower().count("final-recipient:") > 1
+        for one in _NEXT_ONE.split(block) if several else [block]:
+            if fields := returned.fields_in(one):
+                yield fields
 
 
 def _notice(fields: dict[str, str], text: str, reporter: str) -> Notice | None:

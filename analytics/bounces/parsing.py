@@ -17,8 +17,11 @@ MAX_DEPTH: Final = 8
 MAX_TEXT: Final = 64 << 10
 """Characters of one part that are read."""
 
-_BOUNDARY_BOMB: Final = 2_000
-"""Nested multiparts beyond this many `boundary=` are cut before the parser sees them."""
+_MOST_BOUNDARIES: Final = 200
+"""A mail that names more is a bomb: of it only the headers are read, since parsing takes time in the square of the depth."""
+_MOST_DELIMITERS: Final = 10_000
+_SHORT_BYTES: Final = 128 << 10
+"""Of a mail with more lines that may divide parts, this much is read."""
 
 
 class Part(NamedTuple):
@@ -32,7 +35,9 @@ def parse(raw: bytes) -> Message:
     raw = raw[:MAX_BYTES]
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")
-    if raw.count(b"boundary=") > _BOUNDARY_BOMB:
+    if raw.count(b"\n--") > _MOST_DELIMITERS:
+        raw = raw[:_SHORT_BYTES]
+    if raw.lower().count(b"boundary=") > _MOST_BOUNDARIES:
         raw = raw.partition(b"\n\n")[0]
     try:
         return message_from_bytes(raw)

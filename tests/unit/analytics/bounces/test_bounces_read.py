@@ -1,0 +1,308 @@
+"""Notices as servers write them, each with what it must be read as. The people in them are ours."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics.bounces import parsing
+from analytics.bounces.base import Notice, Report
+from analytics.bounces.read import read
+
+RETURN_PATH = "bounces+m1@news.example.com"
+ORIGINAL = "Message-ID: <m1.autumn@news.example.com>\nTo: ann@example.org\nSubject: Hello\n"
+
+
+def standard(
+    status: str, words: str = "This is the mail system.", original: str = ORIGINAL, kind: str = "delivery-status"
+) -> bytes:
+    return f"""Return-Path: <>
+To: {RETURN_PATH}
+From: Mail Delivery System <MAILER-DAEMON@mx.example.net>
+Subject: Undelivered Mail Returned to Sender
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="x"
+
+--x
+Content-Type: text/plain
+
+{words}
+
+--x
+Content-Type: message/{kind}
+
+Reporting-MTA: dns; mx.example.net
+
+{status}
+--x
+Content-Type: text/rfc822-headers
+
+{original}
+--x--
+""".encode()
+
+
+def group(
+    recipient: str = "rfc822; ann@example.org", action: str = "failed", status: str = "5.1.1", diagnostic: str = ""
+) -> str:
+    lines = [f"Final-Recipient: {recipient}", f"Action: {action}", f"Status: {status}"]
+    return "\n".join([*lines, f"Diagnostic-Code: {diagnostic}"] if diagnostic else lines) + "\n"
+
+
+def only(raw: bytes) -> Notice:
+    report = read(raw)
+    assert len(report.notices) == 1, report
+    return report.notices[0]
+
+
+def test_a_bounce_says_who_why_and_of_which_mail():
+    report = read(
+        standard(group(diagnostic="smtp; 550 5.1.1 <ann@example.org>: Recipient address rejected: User unknown"))
+    )
+    assert report.kind == "bounce"
+    assert report.sent_to == (RETURN_PATH,)
+    assert (report.returned.message_id, report.returned.recipient) == ("m1.autumn@news.example.com", "ann@example.org")
+    [notice] = report.notices
+    assert (notice.recipient, notice.action, notice.code, notice.status) == ("ann@example.org", "failed", 550, "5.1.1")
+    assert (notice.failure_class, notice.reason, notice.hard) == ("hard", "unknown_recipient", True)
+
+
+@pytest.mark.parametrize(
+    ("status", "diagnostic", "failure_class", "hard"),
+    [
+        ("5.2.2", "smtp; 552 5.2.2 Mailbox full", "soft", False),
+        ("5.7.1", "smtp; 550 5.7.1 Message rejected as spam", "block", False),
+        ("5.0.0", "smtp; 550 User unknown", "hard", True),
+        ("5.1.6", "smtp; 551 not our customer", "hard", True),
+        ("5.4.4", "X-Postfix; Host or domain name not found: no such domain", "hard", True),
+        ("4.4.7", "smtp; 554 4.4.7 Message expired", "transient", False),
+        ("4.4.1", "X-Postfix; connect to mx.example.org[192.0.2.1]:25: Connection timed out", "transient", False),
+        ("5.1.1", 'x-unix; procmail: Couldn\'t create "/var/mail/ann": No such user', "transient", False),
+        ("5.5.0", "smtp; 550 Requested action not taken: mailbox unavailable", "soft", False),
+    ],
+)
+def test_the_words_decide_before_the_status(status, diagnostic, failure_class, hard):
+    notice = only(standard(group(status=status, diagnostic=diagnostic)))
+    assert (notice.failure_class, notice.hard) == (failure_class, hard)
+
+
+def test_who_gave_the_reply_is_told_from_the_server_where_the_address_does_not_tell():
+    diagnostic = "smtp; 550 Requested action not taken: mailbox unavailable"
+    hosted = group(status="5.5.0", diagnostic=diagnostic) + "Remote-MTA: dns; acme-com.mail.protection.outlook.com\n"
+    assert only(standard(hosted)).hard
+
+
+def test_a_mailbox_that_refuses_the_message_is_there():
+    words = "<ann@example.org>: host mx said: 550 Unknown user (in reply to end of DATA command)"
+    notice = only(standard(group(status="5.0.0", diagnostic="smtp; 550 Unknown user"), words))
+    assert (notice.failure_class, notice.reason, notice.hard) == ("soft", "filtered", False)
+
+
+def test_a_refusal_in_a_pipeline_is_about_the_recipient_although_the_transcript_shows_it_behind_data():
+    words = ">>> DATA\n<<< 550 Unknown user ann@example.org\n<<< 503 5.0.0 Need RCPT (recipient)"
+    assert only(standard(group(status="5.0.0", diagnostic="smtp; 550 Unknown user"), words)).hard
+
+
+def test_what_is_delayed_is_never_a_hard_bounce():
+    notice = only(standard(group(action="delayed", status="4.4.1", diagnostic="smtp; 550 5.1.1 User unknown")))
+    assert (notice.action, notice.failure_class, notice.hard) == ("delayed", "transient", False)
+
+
+@pytest.mark.parametrize("action", ["delivered", "relayed", "expanded"])
+def test_what_arrived_is_no_bounce(action):
+    report = read(standard(group(action=action, status="2.0.0")))
+    assert report.kind == "delivered"
+    assert not report.notices[0].hard
+
+
+def test_several_recipients_each_for_itself_also_without_the_empty_line_between():
+    groups = (
+        group("rfc822;ann@example.org", diagnostic="smtp; 550 5.1.1 User unknown"),
+        group("rfc822;bob@example.org", "Failed (final)", "5.2.2", "smtp; 552 5.2.2 Mailbox full"),
+    )
+    for between in ("\n", ""):
+        report = read(standard(between.join(groups)))
+        assert [(notice.recipient, notice.hard) for notice in report.notices] == [
+            ("ann@example.org", True),
+            ("bob@example.org", False),
+        ]
+
+
+def test_a_forwarded_mail_tells_both_addresses():
+    notice = only(standard("Original-Recipient: rfc822;ann@example.org\n" + group("rfc822;ann@elsewhere.example")))
+    assert (notice.original, notice.recipient) == ("ann@example.org", "ann@elsewhere.example")
+
+
+def test_addresses_in_other_scripts():
+    status = group("utf-8; \\x{5F20}\\x{4E09}@example.org")
+    assert only(standard(status, kind="global-delivery-status")).recipient == "张三@example.org"
+
+
+def test_carriage_returns_alone_end_lines_too():
+    assert only(standard(group()).replace(b"\n", b"\r")).recipient == "ann@example.org"
+    assert only(standard(group()).replace(b"\n", b"\r\n")).recipient == "ann@example.org"
+
+
+def test_parts_in_disorder_are_read_all_the_same():
+    assert only(standard(group()).replace(b"\n--x", b"\n--y")).recipient == "ann@example.org"
+
+
+EXIM = f"""Return-Path: <>
+X-Failed-Recipients: ann@example.org
+Auto-Submitted: auto-replied
+From: Mail Delivery System <Mailer-Daemon@mx.example.net>
+To: {RETURN_PATH}
+Subject: Mail delivery failed: returning message to sender
+
+This message was created automatically by mail delivery software.
+
+  ann@example.org
+    host mx.example.org [192.0.2.1]
+    SMTP error from remote mail server after RCPT TO:<ann@example.org>:
+    550 5.1.1 <ann@example.org>: Recipient address rejected: User unknown
+
+------ This is a copy of the message, including all the headers. ------
+
+{ORIGINAL}
+Hello Ann
+"""
+QMAIL = f"""Return-Path: <>
+From: MAILER-DAEMON@mx.example.net
+To: {RETURN_PATH}
+Subject: failure notice
+
+Hi. This is the qmail-send program at mx.example.net.
+I'm afraid I wasn't able to deliver your message to the following addresses.
+This is a permanent error; I've given up. Sorry it didn't work out.
+
+<ann@example.org>:
+192.0.2.1 does not like recipient.
+Remote host said: 552 5.2.2 Mailbox full
+Giving up on 192.0.2.1.
+
+--- Below this line is a copy of the message.
+
+{ORIGINAL}
+"""
+DELAYED = QMAIL.replace(
+    "This is a permanent error; I've given up. Sorry it didn't work out.", "It is delayed; I will try again."
+).replace("Giving up on 192.0.2.1.", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "action", "failure_class"),
+    [(EXIM, "failed", "hard"), (QMAIL, "failed", "soft"), (DELAYED, "delayed", "transient")],
+)
+def test_notices_that_follow_no_standard(text, action, failure_class):
+    report = read(text.encode())
+    assert report.kind == "bounce"
+    assert [(notice.recipient, notice.action, notice.failure_class) for notice in report.notices] == [
+        ("ann@example.org", action, failure_class)
+    ]
+    assert report.returned.message_id == "m1.autumn@news.example.com"
+
+
+def feedback(kind: str, extra: str = "") -> bytes:
+    return f"""From: <fbl@provider.example>
+To: {RETURN_PATH}
+Subject: FW: Hello
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary="x"
+
+--x
+Content-Type: text/plain
+
+This is an abuse report.
+
+--x
+Content-Type: message/feedback-report
+
+Feedback-Type: {kind}
+User-Agent: Provider/1.0
+Version: 1
+{extra}
+--x
+Content-Type: message/rfc822
+
+{ORIGINAL}List-Unsubscribe: <https://news.example.com/u/token>
+
+Hello Ann
+--x--
+""".encode()
+
+
+@pytest.mark.parametrize("kind", ["abuse", "not-spam", "auth-failure", "opt-out", "fraud"])
+def test_a_report_tells_its_type_and_the_mail(kind):
+    report = read(feedback(kind))
+    assert (report.kind, report.feedback_type) == ("complaint", kind)
+    assert report.returned.message_id == "m1.autumn@news.example.com"
+    assert report.returned.headers["list-unsubscribe"] == "<https://news.example.com/u/token>"
+    assert [notice.recipient for notice in report.notices] == ["ann@example.org"]
+
+
+def test_a_report_may_name_several():
+    report = read(feedback("abuse", "Original-Rcpt-To: <ann@example.org>\nOriginal-Rcpt-To: <bob@example.org>\n"))
+    assert [notice.recipient for notice in report.notices] == ["ann@example.org", "bob@example.org"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Auto-Submitted: auto-replied\nSubject: Re: Hello",
+        "Auto-Submitted: auto-generated\nSubject: Out of office: Hello",
+        "Subject: Automatische Antwort: Hello",
+        "X-Autoreply: yes\nSubject: Hello",
+        "Precedence: auto_reply\nSubject: Mail delivery failed, I am on vacation",
+    ],
+)
+def test_an_answering_machine_is_no_bounce(headers):
+    who = f"Return-Path: <>\nFrom: Ann <ann@example.org>\nTo: {RETURN_PATH}\n"
+    text = f"{who}{headers}\n\nI am away; ann@example.org could not be delivered.\n"
+    assert read(text.encode()) == Report(kind="auto_reply", sent_to=(RETURN_PATH,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Subject: Hello\n\nThank you, ann@example.org\n",
+        f"From: ann@example.org\nTo: {RETURN_PATH}\nSubject: Re: Hello\n\nPlease write to bob@example.org instead.\n",
+    ],
+)
+def test_what_says_nothing_of_a_failure_is_no_bounce(text):
+    report = read(text.encode())
+    assert (report.kind, report.notices) == ("unknown", ())
+
+
+def test_a_bomb_of_nested_parts_is_cut():
+    bomb = b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (depth, depth) for depth in range(1_500)
+    )
+    assert len(parsing.parts(parsing.parse(bomb))) <= parsing.MAX_PARTS
+    many = b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 100_000
+    assert len(parsing.parts(parsing.parse(many))) <= parsing.MAX_PARTS
+    assert read(many).kind == "unknown"
+
+
+LINES = st.sampled_from(
+    [
+        *standard(group()).decode().splitlines(),
+        *EXIM.splitlines(),
+        *feedback("abuse").decode().splitlines(),
+        "--x--",
+        "",
+        ">",
+        "\t",
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=60).map("\n".join).map(str.encode) | st.binary(max_size=400))
+def test_whatever_comes_is_read_without_a_fault(raw):
+    report = read(raw)
+    for notice in report.notices:
+        assert "@" in notice.recipient
+        assert notice.hard == (notice.failure_class == "hard")
+        assert not (notice.hard and notice.action == "delayed")
