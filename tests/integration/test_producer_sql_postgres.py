@@ -7,18 +7,20 @@ import threading
 import time
 from decimal import Decimal
 
+import databases
 import pyarrow as pa
 import pytest
 from process_watching import until
 from pyarrow import parquet
 
+from producer.campaign.check import check
 from producer.errors import DatabaseUnreachable, KeyUnusable, QueryFailed
 from producer.recipients import audience
 from producer.recipients.audience import AudienceFile, Projection, Reading
 from producer.recipients.sql.audience import SqlAudience
 from producer.recipients.sql.looking import size_of
 from producer.recipients.sql.reader import SqlReader
-from producer.settings import Database
+from producer.settings import Database, ProducerSettings
 
 UTC = datetime.UTC
 
@@ -249,3 +251,22 @@ def test_nobody_learns_the_password_of_a_database_that_does_not_answer(url: str)
     assert "hush" not in str(caught.value)
     assert caught.value.__cause__ is not None
     assert "hush" not in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("audience_keys", "line", "key"),
+    [
+        ('query = """\nSELECT id, email\nFROM people\nX, "audience.query"),
+        ('query = "SELECT nobody FROM people"', 11, "audience.query"),
+        ('table = \'people\'\nsegment = """\nid > 1 AND\nnobody > 1\n"""', 14, "audience.segment"),
+    ],
+)
+def test_a_check_points_at_the_line_of_the_campaign_file(
+    crm, postgres, tmp_path, audience_keys: str, line: int, key: str
+) -> None:
+    postgres.execute("CREATE TABLE IF NOT EXISTS people (id int, email text)")
+    head = databases.CAMPAIGN.partition("[audience]")[0]
+    path = databases.write_campaign(tmp_path, f'{head}[audience]\ndatabase = "crm"\n\n{audience_keys}\n')
+    (problem,) = check(path, None, 1_800_000_000.0, ProducerSettings(databases={"crm": crm})).problems
+    assert (problem.line, problem.key) == (line, key)
+    assert problem.message == 'PostgreSQL says: column "nobody" does not exist.'

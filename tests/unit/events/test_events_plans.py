@@ -19,6 +19,10 @@ async def test_a_plan_is_read_batch_by_batch(planned):
     assert [mails async for mails in plans.read(planned, "spring", 2)] == [IDS[:2], IDS[2:]]
 
 
+async def test_the_ids_of_one_batch_are_read_as_they_lie_there(planned):
+    assert await plans.digests(planned, "spring", 1) == DIGESTS[:2]
+
+
 async def test_a_list_that_is_not_there_is_told(planned):
     with pytest.raises(KeyError, match="spring/plan/3"):
         [mails async for mails in plans.read(planned, "spring", 3)]

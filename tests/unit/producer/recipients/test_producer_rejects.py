@@ -27,3 +27,21 @@ def test_a_row_that_a_spreadsheet_would_run_is_made_harmless(tmp_path) -> None:
     with RejectsFile(path) as file:
         file.write(Rejected(1, "reason", "=cmd|x"))
     assert "'=cmd|x" in path.read_text()
+
+
+def test_what_an_earlier_run_came_by_and_this_one_does_not_stays(tmp_path) -> None:
+    path = tmp_path / "sale.rejects.csv"
+    with RejectsFile(path) as file:
+        for key in ("k1", "k2", "k3"):
+            file.write(Rejected(key, "reason", "of\ntwo lines"))
+        file.flush()
+        before = path.read_text().splitlines()
+    with RejectsFile(path, keep=2) as file:
+        file.write(Rejected("k4", "reason", "of\ntwo lines"))
+    assert path.read_text().splitlines() == [*before[:5], 'k4,reason,"of', 'two lines"']
+
+
+def test_what_should_be_kept_may_be_gone(tmp_path) -> None:
+    with RejectsFile(tmp_path / "sale.rejects.csv", keep=2) as file:
+        file.write(Rejected("k4", "reason", "row"))
+    assert file.path.read_text().splitlines() == ["line,reason,row", "k4,reason,row"]
