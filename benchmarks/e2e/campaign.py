@@ -66,7 +66,7 @@ async def run(stage: Stage, checked: Checked, *, prefill: bool, tell: Told) -> C
     try:
         filling = await _fill(stage, launching, launched_at, tell) if prefill else None
         before = stage.read()
-        disk_peak = await _watch(stage, checked.campaign.id, launching, tell)
+        disk_peak = await watch(stage, checked.campaign.id, launching, tell)
     finally:
         launching.cancel()
     return Course(
@@ -124,7 +124,7 @@ async def _settled(look: Callable[[], dict[str, int]]) -> dict[str, int]:
         before = now
 
 
-async def _watch(stage: Stage, campaign: str, launching: asyncio.Task[launch.Launched], tell: Told) -> int:
+async def watch(stage: Stage, campaign: str, launching: asyncio.Task[launch.Launched], tell: Told) -> int:
     """Until the campaign is finished, or nothing has moved for long; the most that the store held, in bytes."""
     ledger, moved_at, told_at, peak = Ledger(), time.monotonic(), time.monotonic(), 0
     while True:

@@ -1,6 +1,6 @@
 """What is said of campaigns of different sizes, and with more senders."""
 
-from benchmarks.campaigns import growth, retries, scaling, stalled
+from benchmarks.campaigns import growth, overtaking, retries, scaling, stalled
 
 
 def campaign(mails, rate=8_000, sender=70, producer=80, disk=350, senders=1):
@@ -52,4 +52,13 @@ def test_what_a_lane_that_hangs_changes_is_compared_pair_by_pair():
         "mails_per_second_stalled": [990, 510, 400],
         "rate_change": -0.01,
         "rate_changes": [-0.01, 0.02, -0.5],
+    }
+
+
+def test_the_times_of_urgent_campaigns_are_told_by_their_medians():
+    assert overtaking.compared([1.0, 2.0, 9.0], [3.0, 2.5, 2.0]) == {
+        "idle_seconds": 2.0,
+        "urgent_seconds": 2.5,
+        "idle_seconds_each": [1.0, 2.0, 9.0],
+        "urgent_seconds_each": [3.0, 2.5, 2.0],
     }
