@@ -49,7 +49,7 @@ SMTP_TRANSACTION_SECONDS = Histogram(
 SENDER_ERRORS = Counter(
     "sender_errors",
     "Failures that a sender survived by trying again, by the step that failed"
-    " (watch, feed, extend, connect, send, record, poison)",
+    " (watch, feed, extend, connect, send, record, poison, suppression)",
     ["step"],
 )
 STEPS_WAITING = Gauge(
@@ -92,7 +92,7 @@ LANE_OBJECTIONS = Counter(
 SMTP_CONNECTIONS = Gauge("smtp_connections", "Open SMTP connections", ["pool"])
 MAILS_QUEUED = Counter("mails_queued", "Mails rendered and stored in the queue", ["campaign"])
 SUPPRESSION_ENTRIES = Gauge(
-    "suppression_entries", "Entries of the suppression list that the process knows, expired ones included"
+    "suppression_entries", "Entries of the suppression list that the sender knows, expired ones included"
 )
 MAILS_SUPPRESSED = Counter("mails_suppressed", "Recipients for whom no mail was queued: suppressed", ["campaign"])
 PRODUCER_ERRORS = Counter("producer_errors", "Batches that failed for a reason other than the bus and are tried again")

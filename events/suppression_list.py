@@ -21,7 +21,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from events import metrics, streams, subjects, suppression
+from events import streams, subjects, suppression
 from events.bus import Bus, Record
 from events.errors import BusError
 from events.suppression import KEY_BYTES, REASONS, ForeignHashes, Hashing, Reason, Rows
@@ -141,8 +141,16 @@ async def require_no_gap(bus: Bus, known: Known, record: Record) -> None:
 class SuppressionList:
     """Who gets no mail."""
 
-    def __init__(self, bus: Bus, hashing: Hashing, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        hashing: Hashing,
+        clock: Callable[[], float],
+        on_change: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        """`on_change` is told how many entries there are, whenever that changes."""
         self.hashing = hashing
+        self._on_change = on_change
         self.known = Known()
         self._bus = bus
         self._clock = clock
@@ -221,8 +229,8 @@ class SuppressionList:
             await require_no_gap(self._bus, known, record)
             await self._take_in(known, record)
             if follow:
-                metrics.SUPPRESSION_ENTRIES.set(self.count)
-        metrics.SUPPRESSION_ENTRIES.set(self.count)
+                self._on_change(self.count)
+        self._on_change(self.count)
 
     async def _take_in(self, known: Known, record: Record) -> None:
         known.first = known.first or record.sequence

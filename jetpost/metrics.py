@@ -16,6 +16,7 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
     "producer": (
         ours.MAILS_QUEUED,
         ours.MAILS_UNRENDERABLE,
+        ours.MAILS_SUPPRESSED,
         ours.QUEUED_BYTES,
         ours.PRODUCER_ERRORS,
     ),
@@ -30,6 +31,7 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
         ours.THROTTLE_SHUT,
         ours.SMTP_CONNECTIONS,
         ours.SENDER_ERRORS,
+        ours.SUPPRESSION_ENTRIES,
         ours.LANE_RATE_LIMIT,
         ours.LANE_CONNECTION_LIMIT,
         ours.LANE_PAUSED_SECONDS,

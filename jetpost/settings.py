@@ -16,6 +16,7 @@ from analytics.settings import AnalyticsSettings
 from analytics.web.settings import WebSettings
 from events.nats_bus import BusSettings
 from events.secrets import is_secret, without_password
+from events.suppression import SuppressionSettings
 from jetpost import readiness
 from jetpost.errors import SettingsInvalid
 from jetpost.logs import LogSettings
@@ -52,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Launching and rendering campaigns."""
     sender: SenderSettings = SenderSettings()
     """Delivering mails."""
+    suppression: SuppressionSettings = SuppressionSettings()
+    """The list of those who get no mail."""
     analytics: AnalyticsSettings = AnalyticsSettings()
     """Counting what happened."""
     web: WebSettings = WebSettings()

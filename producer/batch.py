@@ -9,6 +9,9 @@ uncertain, and the run that takes over settles that one first, on the same bound
 - After that senders may have sent those mails and the server forgotten them, and publishing again would send them twice. But
   the streams know (`evidence`): what lies in MAIL or has an event is left out, and the rest is published.
 
+The streams are asked, too, where somebody in an uncertain chunk is or was suppressed: the list may have changed since, and what
+was said of them stands.
+
 A producer that lives through an outage does the same: each repeated publish asks first how old its chunk is. Taking over keeps
 `begun_at`, so that a series of dying producers cannot make an old chunk look young. A second producer with the same batch in hand
 (the first was too slow to extend its delivery, or the job lies in BATCHES twice) raises `Superseded` at its next checkpoint.
@@ -120,10 +123,13 @@ class BatchRun:
         """See to it that every mail of the chunk is queued, once; False: there was no room until it was not wanted any more."""
         if not await self._has_room(is_wanted):
             return False
+        may_differ = False
         if self._progress.begun < chunk.end:
-            self._advance(begun=chunk.end, begun_at=self._clock())
+            self._advance(begun=chunk.end, begun_at=self._clock(), begun_suppressed=chunk.suppressed)
             await self._insist(self._write_checkpoint)
-        last_sequence = await self._insist(lambda: self._publish(chunk))
+        else:
+            may_differ = bool(self._progress.begun_suppressed or chunk.suppressed)
+        chunk, last_sequence = await self._insist(lambda: self._publish(chunk, may_differ))
         self._advance(
             settled=chunk.end,
             mail_before=max(self._progress.mail_before, last_sequence),
@@ -131,6 +137,7 @@ class BatchRun:
             failed=self._progress.failed + chunk.failed,
             raw_bytes=self._progress.raw_bytes + chunk.raw_bytes,
             queued_bytes=self._progress.queued_bytes + chunk.queued_bytes,
+            suppressed=self._progress.suppressed + chunk.suppressed,
         )
         self._count(chunk)
         return True
@@ -148,18 +155,22 @@ class BatchRun:
                 self._patience.succeeded()
                 return True
 
-    async def _publish(self, chunk: Chunk) -> int:
-        """Publish what is not known to be queued already; returns the last sequence in MAIL, where the server tells."""
-        if not self._is_young(self._progress.begun_at):
+    async def _publish(self, chunk: Chunk, may_differ: bool) -> tuple[Chunk, int]:
+        """Publish what is not known to be queued already; returns the last sequence in MAIL, where the server tells.
+
+        `may_differ`: who was suppressed when the chunk was begun and who is now may not be the same. Ids do not help there: the
+        fact and the mail of one recipient have different ones.
+        """
+        if may_differ or not self._is_young(self._progress.begun_at):
             found = await evidence.already_queued(self._bus, self._job.campaign, chunk.mail_ids, self._progress)
             _log.info(
                 "%s: %d of %d mails were queued already", self._patience.told_as, len(found), chunk.end - chunk.start
             )
             chunk = chunk.without(found)
         last_sequence = await self._store(chunk.mails)
-        if chunk.failures:
-            await self._bus.publish(streams.EVENTS.name, chunk.failures)
-        return last_sequence
+        if chunk.withheld:
+            await self._bus.publish(streams.EVENTS.name, chunk.withheld)
+        return chunk, last_sequence
 
     async def _store(self, mails: Sequence[Message]) -> int:
         """Publish in parts that are under way together; all have ended, well or not, when this returns or raises."""
@@ -180,7 +191,7 @@ class BatchRun:
             batch=self._job.number,
             queued=done.queued,
             failed=done.failed,
-            suppressed=0,
+            suppressed=done.suppressed,
             raw_bytes=done.raw_bytes,
             queued_bytes=done.queued_bytes,
         )
@@ -208,5 +219,7 @@ class BatchRun:
     def _count(self, chunk: Chunk) -> None:
         metrics.MAILS_QUEUED.labels(self._job.campaign).inc(chunk.queued)
         metrics.MAILS_UNRENDERABLE.labels(self._job.campaign).inc(chunk.failed)
+        if chunk.suppressed:
+            metrics.MAILS_SUPPRESSED.labels(self._job.campaign).inc(chunk.suppressed)
         metrics.QUEUED_BYTES.labels("raw").inc(chunk.raw_bytes)
         metrics.QUEUED_BYTES.labels("stored").inc(chunk.queued_bytes)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from events import facts, ids, providers, schemas, streams, subjects
 from events.bus import Bus, Message
 from events.compression import MAX_FILLING_BYTES, Compressor
-from events.facts import EmailFailed
+from events.facts import EmailFailed, EmailSuppressed
 from events.forms import Filling
 from events.schemas import Mail
+from events.suppression import Reason
+from events.suppression_list import SuppressionList
 from producer.campaign import compiled
+from producer.evidence import Evidence
 from producer.recipients.recipient import Recipient
 from producer.rendering.errors import Unrenderable
 from producer.rendering.renderer import Renderer, compile_campaign
@@ -37,20 +40,33 @@ class Chunk(NamedTuple):
     end: int
     """Rows of the batch, from and before."""
     mails: tuple[Message, ...]
-    failures: tuple[Message, ...]
-    """Events of the recipients whose mail cannot be rendered."""
+    withheld: tuple[Message, ...]
+    """Events of the recipients who get no mail: it cannot be rendered, or they are suppressed."""
     queued: int
     failed: int
+    suppressed: int
     raw_bytes: int
     queued_bytes: int
 
     @property
     def mail_ids(self) -> frozenset[str]:
-        return frozenset(message.id.partition("/")[0] for message in (*self.mails, *self.failures))
+        return _ids((*self.mails, *self.withheld))
 
-    def without(self, mail_ids: AbstractSet[str]) -> Chunk:
-        """Less to publish; the counts stay, since those mails are part of the chunk all the same."""
-        return self._replace(mails=_without(self.mails, mail_ids), failures=_without(self.failures, mail_ids))
+    def without(self, known: Evidence) -> Chunk:
+        """Less to publish. What is known is part of the chunk all the same, and counts as what it was when it was published:
+        a mail that is queued although its recipient was suppressed since, and the other way round."""
+        ids = known.queued | known.withheld
+        now_queued = len(known.queued & _ids(self.withheld)) - len(known.withheld & _ids(self.mails))
+        return self._replace(
+            mails=_without(self.mails, ids),
+            withheld=_without(self.withheld, ids),
+            queued=self.queued + now_queued,
+            suppressed=self.suppressed - now_queued,
+        )
+
+
+def _ids(messages: tuple[Message, ...]) -> frozenset[str]:
+    return frozenset(message.id.partition("/")[0] for message in messages)
 
 
 def _without(messages: tuple[Message, ...], mail_ids: AbstractSet[str]) -> tuple[Message, ...]:
@@ -60,8 +76,17 @@ def _without(messages: tuple[Message, ...], mail_ids: AbstractSet[str]) -> tuple
 class Press:
     """All that one campaign's mails are made with; kept between its batches."""
 
-    def __init__(self, campaign: compiled.CompiledCampaign, renderer: Renderer, compressor: Compressor) -> None:
+    def __init__(
+        self,
+        campaign: compiled.CompiledCampaign,
+        renderer: Renderer,
+        compressor: Compressor,
+        suppression: SuppressionList | None = None,
+    ) -> None:
+        """`suppression` None: nobody is suppressed."""
         self.campaign = campaign.id
+        self._list = campaign.list
+        self._suppression = suppression
         self._pool = campaign.pool
         self._renderer = renderer
         self._compressor = compressor
@@ -76,28 +101,36 @@ class Press:
     async def print(self, rows: Sequence[Recipient], start: int, end: int, now: float, *, whole: bool = False) -> Chunk:
         """Render rows `start` to `end`, or unless `whole` until it is full, giving way to other tasks in between."""
         mails: list[Message] = []
-        failures: list[Message] = []
-        raw_bytes = queued_bytes = 0
+        withheld: list[Message] = []
+        raw_bytes = queued_bytes = suppressed = 0
         reached = start
         while reached < end and (whole or queued_bytes < FULL_BYTES):
             printed = rows[reached : min(reached + _RENDER_AT_ONCE, end)]
             reached += len(printed)
             already = len(mails)
-            raw_bytes += self._print(printed, now, mails, failures)
+            gone = self._suppressed(printed)
+            if gone:
+                withheld += [
+                    self._suppressed_fact(row, gone[row.address], now) for row in printed if row.address in gone
+                ]
+                suppressed += len(gone)
+                printed = [row for row in printed if row.address not in gone]
+            raw_bytes += self._print(printed, now, mails, withheld)
             queued_bytes += sum(len(mail.payload) for mail in mails[already:])
             await asyncio.sleep(0)
         return Chunk(
             start,
             reached,
             tuple(mails),
-            tuple(failures),
+            tuple(withheld),
             queued=len(mails),
-            failed=len(failures),
+            failed=len(withheld) - suppressed,
+            suppressed=suppressed,
             raw_bytes=raw_bytes,
             queued_bytes=queued_bytes,
         )
 
-    def _print(self, rows: Sequence[Recipient], now: float, mails: list[Message], failures: list[Message]) -> int:
+    def _print(self, rows: Sequence[Recipient], now: float, mails: list[Message], withheld: list[Message]) -> int:
         """Returns the bytes of the rendered mails."""
         fill, subject_of, encode, raw_bytes = self._renderer.fill, self._subjects, schemas.encode_mail, 0
         for recipient in rows:
@@ -105,7 +138,7 @@ class Press:
                 mail_id, filling, smtputf8 = fill(recipient)
                 body, size = self._packed(filling, smtputf8)
             except Unrenderable as error:
-                failures.append(self._failure(recipient, str(error), now))
+                withheld.append(self._failure(recipient, str(error), now))
                 continue
             raw_bytes += size
             payload = encode(Mail(mail_id, recipient.address, 1, now, body, smtputf8))
@@ -120,6 +153,18 @@ class Press:
                 return packed, len(self._renderer.message(filling)) if smtputf8 else self._renderer.size(filling)
         message = self._renderer.message(filling)
         return self._compressor.compress(message), len(message)
+
+    def _suppressed(self, rows: Sequence[Recipient]) -> Mapping[str, Reason]:
+        if self._suppression is None:
+            return {}
+        return self._suppression.among(self._list, (row.address for row in rows))
+
+    def _suppressed_fact(self, recipient: Recipient, reason: Reason, now: float) -> Message:
+        mail = ids.mail_id(self.campaign, recipient.identity)
+        fact = EmailSuppressed(
+            self.campaign, now, mail, 0, recipient.address, self._pool, recipient.provider, reason=reason
+        )
+        return Message(facts.subject_of(fact), facts.encode(fact), facts.id_of(fact))
 
     def _failure(self, recipient: Recipient, reason: str, now: float) -> Message:
         fact = EmailFailed(
@@ -143,8 +188,9 @@ class Presses:
 
     KEPT: Final = 8
 
-    def __init__(self, bus: Bus, settings: ProducerSettings) -> None:
+    def __init__(self, bus: Bus, settings: ProducerSettings, suppression: SuppressionList | None = None) -> None:
         self._bus = bus
+        self._suppression = suppression
         self._settings = settings
         self._presses: dict[str, Press] = {}
 
@@ -160,4 +206,4 @@ class Presses:
         blobs = await self._bus.blobs()
         found = compiled.decode(await blobs.get(compiled.blob_name(campaign)))
         dictionary = await blobs.get(compiled.dictionary_name(campaign))
-        return Press(found, compile_campaign(found, self._settings), Compressor(dictionary))
+        return Press(found, compile_campaign(found, self._settings), Compressor(dictionary), self._suppression)

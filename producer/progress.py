@@ -36,6 +36,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     raw_bytes: int = 0
     queued_bytes: int = 0
+    suppressed: int = 0
+    begun_suppressed: int = 0
+    """How many recipients from `settled` to `begun` were suppressed, as the one who began them saw it."""
 
 
 _encode = msgspec.json.Encoder().encode

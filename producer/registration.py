@@ -91,6 +91,7 @@ def _campaign(launchable: Launchable, now: float) -> Campaign:
         starts_at=timing.starts_at,
         past_due=timing.past_due,
         grace_seconds=timing.grace_seconds,
+        list=made.list,
         tracking=made.tracking,
         canary=launchable.safety.canary,
         breaker=launchable.safety.breaker,

@@ -22,6 +22,8 @@ from events import metrics, schemas, streams, subjects
 from events.bus import Bus, Consumer, Delivery
 from events.patience import Stopped
 from events.schemas import BatchJob, Priority
+from events.suppression import PLAIN, Hashing
+from events.suppression_list import SuppressionList
 from producer.batch import BatchRun, Clock
 from producer.chunk import Presses
 from producer.exchangers import Exchangers
@@ -39,17 +41,25 @@ TRY_AGAIN_SECONDS: Final = 30.0
 """Until a batch that failed for a reason other than the bus is looked at again."""
 
 
-async def run(bus: Bus, settings: ProducerSettings, *, clock: Clock, stop: asyncio.Event) -> None:
+async def run(
+    bus: Bus, settings: ProducerSettings, *, clock: Clock, stop: asyncio.Event, hashing: Hashing = PLAIN
+) -> None:
     """Work until `stop` is set; then finish the chunk in hand, write its checkpoint and hand everything back.
 
-    Raises `StreamMissing` where the streams are not set up.
+    Raises `StreamMissing` where the streams are not set up, and `ForeignHashes`.
     """
+    suppression = SuppressionList(bus, hashing, clock)
+    await Patience("suppression", stop).insist(suppression.catch_up)
     consumers = await Patience("start", stop).insist(lambda: _consumers(bus))
     queue = Queue(bus, consumers, Patience("batches", stop).insist, stop)
     async with _hosting(settings, clock) as hosting:
-        worker = Worker(bus, queue, settings, hosting, clock=clock, stop=stop)
+        worker = Worker(bus, queue, Presses(bus, settings, suppression), hosting, clock=clock, stop=stop)
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(worker.standings.follow()), tasks.create_task(queue.keep_what_is_held())]
+            background = [
+                tasks.create_task(worker.standings.follow()),
+                tasks.create_task(queue.keep_what_is_held()),
+                tasks.create_task(suppression.follow(Patience("suppression"))),
+            ]
             try:
                 await worker.work()
                 await queue.stop_asking()
@@ -93,7 +103,7 @@ class Worker:
         self,
         bus: Bus,
         queue: Queue,
-        settings: ProducerSettings,
+        presses: Presses,
         hosting: Hosting | None = None,
         *,
         clock: Clock,
@@ -103,7 +113,7 @@ class Worker:
         self.standings = Standings(bus)
         self._bus = bus
         self._queue = queue
-        self._presses = Presses(bus, settings)
+        self._presses = presses
         self._clock = clock
         self._stop = stop
         self._insist = Patience("batches", stop).insist

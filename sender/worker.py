@@ -30,6 +30,7 @@ from typing import Final, NamedTuple, TypeAlias, assert_never
 from events import streams
 from events.bus import Bus
 from events.compression import FrameRefused
+from events.metrics import SUPPRESSION_ENTRIES
 from events.suppression import PLAIN, Hashing
 from events.suppression_list import SuppressionList
 from sender import admission, retry
@@ -161,7 +162,7 @@ class Worker:
         self._recorder = Recorder(
             bus, self._claims, self._journal, clock, Patience("record", pause), self._acknowledger, hashing
         )
-        self._suppression = SuppressionList(bus, hashing, clock)
+        self._suppression = SuppressionList(bus, hashing, clock, SUPPRESSION_ENTRIES.set)
         self._poison = Poison(bus, self._claims, self._doubts, clock)
         self._breaker = Breaker(bus, settings.breaker, clock, Patience("breaker", pause))
         lanes = {name: line.lanes for name, line in self._lines.items()}

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from analytics import closing, evidence, ingester, wishes
 from analytics.reports import Reports
+from events.suppression import Hashing
 from jetpost.components.clickhouse import store
 from jetpost.process import Process
 
@@ -21,12 +22,13 @@ async def run(process: Process) -> None:
 async def beside(process: Process, *others: Callable[[], Awaitable[None]]) -> None:
     """The ingester, together with other parts of the same process."""
     settings, stop = process.settings.analytics, process.stop
+    hashing = Hashing(process.settings.suppression.hash_secret)
     async with store(settings) as events, store(settings) as ledgers, store(settings) as readers:
         await together(
             stop,
             lambda: ingester.run(process.bus, events, settings, clock=time.time, stop=stop),
             lambda: closing.run(process.bus, Reports(ledgers), settings, clock=time.time, stop=stop),
-            lambda: wishes.run(process.bus, readers, settings, clock=time.time, stop=stop),
+            lambda: wishes.run(process.bus, readers, settings, clock=time.time, stop=stop, hashing=hashing),
             lambda: evidence.run(process.bus, readers, settings, clock=time.time, stop=stop),
             *others,
         )

@@ -144,6 +144,7 @@ def _compile(
             subject=campaign.subject,
             html=tracked.html,
             text=text,
+            list=campaign.list,
             tracking=campaign.tracking,
             links=tracked.links,
             headers=campaign.headers,

@@ -68,6 +68,8 @@ class CompiledCampaign(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     message_id_domain: str
     """The right side of every Message-ID, ASCII."""
     charset: str = "utf-8"
+    list: str = ""
+    """Whose subscribers it goes to, for the suppression list; empty: no list's."""
     tracking: Tracking = Tracking()
     """`html` has what it asks for already (`producer.rendering.tracking`)."""
     links: Links = ()

@@ -28,7 +28,7 @@ from producer.settings import Database
 
 KEYS: Final = (
     *("name", "id", "from", "reply_to", "return_path", "subject", "html", "text", "audience", "pool", "policy"),
-    *("routes", "headers", "defaults", "list_unsubscribe", "feedback_id", "sample"),
+    *("list", "routes", "headers", "defaults", "list_unsubscribe", "feedback_id", "sample"),
     *timing.KEYS,
     *safety.KEYS,
     tracking.KEY,
@@ -70,6 +70,8 @@ class CampaignFile(msgspec.Struct, frozen=True, kw_only=True):
     routes: routing.Routes
     """By mailbox provider the pools to use, the preferred one first; where it has no entry: `pool`."""
     policy: DeliveryPolicy
+    list: str
+    """Whose subscribers it goes to; empty: no list's."""
     timing: Timing
     safety: Safety
     headers: tuple[tuple[str, str], ...]
@@ -137,6 +139,7 @@ def _parse(table: Table, folder: Path, context: Context) -> CampaignFile | None:
         pool=pool,
         routes=routes,
         policy=table.choice("policy", get_args(DeliveryPolicy)) or "at_most_once",
+        list=_list(table),
         timing=timing.read(table, context.now, context.start),
         safety=safety.read(table),
         headers=_headers(table),
@@ -164,6 +167,14 @@ def _id(table: Table, name: str, now: float) -> str:
     if not ids.is_campaign_id(given):
         fix = f'Use lower-case letters, digits and inner hyphens, 1 to 40 of them, such as "{slug(given) or "spring-sale"}".'
         table.problem("id", f"{given!r} cannot be an id.", fix)
+    return given
+
+
+def _list(table: Table) -> str:
+    given = table.text("list") or ""
+    if given and not ids.is_campaign_id(given):
+        fix = f'Use lower-case letters, digits and inner hyphens, 1 to 40 of them, such as "{slug(given) or "newsletter"}".'
+        table.problem("list", f"{given!r} cannot be the name of a list.", fix)
     return given
 
 

@@ -380,10 +380,11 @@ async def test_a_campaign_paused_meanwhile_is_planned_to_its_end_and_stays_pause
 
 
 async def test_the_links_of_a_tracked_campaign_are_there_for_whoever_serves_clicks(folder) -> None:
-    (folder / "campaign.toml").write_text(CAMPAIGN + "tracking = { clicks = true }\n")
+    (folder / "campaign.toml").write_text(CAMPAIGN + "tracking = { clicks = true }\nlist = 'news'\n")
     (folder / "mail.html").write_text('<p>{{ name }} <a href="https://shop.example/">Shop</a></p>')
     bus = MemoryBus(STANDING_STILL)
     await bus.setup()
     await launch(bus, checked(folder), SETTINGS, clock=STANDING_STILL, on_progress=lambda _: None)
     assert links.decode(await (await bus.blobs()).get(links.blob_name(ID))) == ("https://shop.example/",)
     assert (await campaigns.get(bus, ID)).tracking == Tracking(clicks=True)
+    assert (await campaigns.get(bus, ID)).list == "news"

@@ -168,6 +168,11 @@ def test_list_unsubscribe_takes_several_forms(write, value: str, expected: Unsub
     assert good(write(list_unsubscribe=value)).unsubscribe == expected
 
 
+def test_a_campaign_may_be_for_the_subscribers_of_a_list(write) -> None:
+    assert good(write()).list == ""
+    assert good(write(list='"weekly-news"')).list == "weekly-news"
+
+
 def test_leaving_out_list_unsubscribe_on_purpose_is_warned_of(write) -> None:
     _, findings = load(write(list_unsubscribe="false"), Context(NOW))
     assert "Gmail" in str(findings.warnings[0])
@@ -176,6 +181,12 @@ def test_leaving_out_list_unsubscribe_on_purpose_is_warned_of(write) -> None:
 def test_every_key_is_documented() -> None:
     page = (Path(__file__).parents[4] / "docs" / "campaign-file.md").read_text()
     assert [key for key in KEYS if f"`{key}`" not in page and f"`[{key}]`" not in page] == []
+
+
+def test_a_list_that_cannot_be_named_so_is_told_with_a_name_that_can(write) -> None:
+    [problem] = problems(write(list='"Weekly News"'))
+    assert (problem.key, problem.line) == ("list", 6)
+    assert '"weekly-news"' in problem.fix
 
 
 @pytest.mark.parametrize("name", ["Spring sale", "É", "日本", "x" * 300, "-", "A/B: 50 %"])
