@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Final
 
 from analytics.clickhouse.client import Store
+from analytics.errors import AnalyticsError
 from analytics.patience import Patience
 from analytics.settings import AnalyticsSettings
 from events import doubts
@@ -34,7 +35,10 @@ async def run(
     patience = Patience("evidence", settings, stop)
     try:
         while not await sleep(EVERY_SECONDS, stop):
-            await patience.insist(partial(look, bus, store, clock()))
+            try:
+                await patience.insist(partial(look, bus, store, clock()))
+            except AnalyticsError:
+                _log.exception("doubts are left as they are: what readers did cannot be asked for")
     except Stopped:
         _log.debug("stopping; the next process looks again")
 
