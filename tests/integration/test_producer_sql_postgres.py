@@ -256,7 +256,7 @@ def test_nobody_learns_the_password_of_a_database_that_does_not_answer(url: str)
 @pytest.mark.parametrize(
     ("audience_keys", "line", "key"),
     [
-        ('query = """\nSELECT id, email\nFROM people\nX, "audience.query"),
+        ('query = """\nSELECT id, email\nFROM people\nWHERE nobody > 1"""', 14, "audience.query"),
         ('query = "SELECT nobody FROM people"', 11, "audience.query"),
         ('table = \'people\'\nsegment = """\nid > 1 AND\nnobody > 1\n"""', 14, "audience.segment"),
     ],
