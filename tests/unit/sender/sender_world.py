@@ -161,6 +161,9 @@ class FakePool:
             await self.relay.gate.wait()
         return answers
 
+    def keep_open(self, most):
+        self.most_open = most
+
     async def close(self):
         self.closed = True
 

@@ -1,0 +1,139 @@
+"""A worker and its limits: what is shut waits and costs nothing, what is open goes on."""
+
+import asyncio
+import time
+from collections import Counter
+
+import pytest
+from msgspec.structs import replace
+from sender_world import SETTINGS, World
+
+from events.pace import Pace
+from sender.settings import Relay
+from sender.throttle.keeper import Keeper
+from sender.throttle.limits import Limits
+from sender.throttle.state import State, campaign_key, lane_key
+
+
+@pytest.fixture
+async def world():
+    made = World(time.time)
+    yield made
+    await made.stop()
+
+
+def limited(**fields):
+    relay = replace(SETTINGS.pools["main"], **fields)
+    return replace(SETTINGS, pools={"main": relay})
+
+
+def lanes_of(worker):
+    return {lane.provider: lane for lane in worker._intake.open}
+
+
+async def settled(world, number):
+    await world.until(lambda: sum(world.relay.took.values()) >= number)
+
+
+async def left(world, number):
+    """How many mails lie in the queue."""
+    return await world.left() == number
+
+
+async def test_a_lane_without_limits_has_no_gate(world):
+    await world.set_up(10)
+    worker = await world.start(settings=limited(lanes={"gmail": Limits(rate=1_000)}))
+    await world.until(lambda: left(world, 0))
+    gated = {provider for provider, lane in lanes_of(worker).items() if lane.gates is not None}
+    assert gated == {"gmail"}
+    assert set(world.relay.took.values()) == {1}
+
+
+async def test_a_lane_whose_day_is_used_up_waits_and_the_others_go_on(world):
+    await world.set_up()
+    await world.queue(*[f"g{n}" for n in range(6)], provider="gmail")
+    await world.queue(*[f"y{n}" for n in range(6)], provider="yahoo")
+    await world.start(settings=limited(lanes={"gmail": Limits(daily=2)}))
+    await settled(world, 8)
+    await world.until(lambda: left(world, 4))
+    stories = await world.stories()
+    assert Counter(mail[0] for mail in stories) == {"g": 2, "y": 6}
+    assert {tuple(story) for story in stories.values()} == {("accepted",)}
+    assert (await world.bus.stream_state("CLAIMS")).messages == 8
+
+
+async def test_two_senders_share_a_day(world):
+    await world.set_up()
+    await world.queue(*[f"g{n}" for n in range(30)], provider="gmail")
+    for _ in range(2):
+        await world.start(settings=limited(limits=Limits(daily=20)))
+    await settled(world, 20)
+    await asyncio.sleep(0)
+    assert sum(world.relay.took.values()) == 20
+
+
+async def test_a_campaign_goes_as_fast_as_its_rate(world):
+    world.campaign = replace(world.campaign, rate=200.0)
+    await world.set_up(60)
+    began = time.monotonic()
+    await world.start()
+    await world.until(lambda: left(world, 0))
+    assert time.monotonic() - began >= (60 - 50) / 200  # all but a burst of a quarter of a second
+    assert set(world.relay.took.values()) == {1}
+
+
+async def test_what_senders_shared_about_a_campaign_goes_with_it(world):
+    world.campaign = replace(world.campaign, rate=1_000.0)
+    await world.set_up(5)
+    await world.start()
+    await world.until(lambda: left(world, 0))
+    keeper = Keeper(world.bus)
+    assert (await keeper.change(campaign_key("spring"), lambda state: state)).used >= 5
+    await world.set_campaign(finished_at=time.time())
+
+    async def gone():
+        return await (await world.bus.bucket("throttle")).get(campaign_key("spring")) is None
+
+    await world.until(gone)
+
+
+async def test_a_lane_that_its_provider_paused_waits_in_every_sender(world):
+    await world.set_up()
+    await Keeper(world.bus).change(
+        lane_key("main", "gmail"), lambda _: State(pace=Pace(not_before=time.time() + 3_600))
+    )
+    await world.queue("g1", provider="gmail")
+    await world.queue("y1", provider="yahoo")
+    worker = await world.start()
+    await settled(world, 1)
+    assert list(world.relay.took) == ["y1"]
+    assert not worker._intake._is_hungry(lanes_of(worker)["gmail"])
+    await Keeper(world.bus).change(lane_key("main", "gmail"), lambda _: State())
+    await settled(world, 2)
+
+
+async def test_a_pool_keeps_to_its_connections_over_all_senders(world):
+    await world.set_up(20)
+    world.relay.gate = asyncio.Event()
+    for _ in range(3):
+        await world.start(settings=limited(max_connections=2, limits=Limits(connections=2)))
+    await world.until(lambda: len(world.relay.batches) == 2)
+    for _ in range(20):
+        await asyncio.sleep(0.01)
+        assert len(world.relay.batches) == 2
+    world.relay.gate.set()
+    await world.until(lambda: left(world, 0))
+
+
+async def test_mails_that_expire_need_no_tokens(world):
+    await world.set_up()
+    await world.queue("g1", "g2", provider="gmail")
+    await world.set_campaign(deadline=time.time() - 1)
+    await world.start(settings=limited(lanes={"gmail": Limits(rate=0.001)}))
+    await world.until(lambda: left(world, 0))
+    assert await world.stories() == {"g1": ["expired"], "g2": ["expired"]}
+
+
+def test_a_relay_has_no_limits_unless_somebody_sets_some():
+    assert Relay().limits == Limits()
+    assert Relay().lanes == {}
