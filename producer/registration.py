@@ -88,6 +88,7 @@ def _campaign(launchable: Launchable, now: float) -> Campaign:
         from_header=f"{made.from_.name} <{made.from_.address}>" if made.from_.name else made.from_.address,
         priority=timing.priority,
         weight=timing.weight,
+        rate=timing.rate,
         starts_at=timing.starts_at,
         past_due=timing.past_due,
         grace_seconds=timing.grace_seconds,

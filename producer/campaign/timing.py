@@ -1,10 +1,12 @@
-"""When a campaign may be sent, and before whom: the keys `deadline`, `start`, `past_due`, `past_due_after`, `priority`, `weight`.
+"""When a campaign may be sent, before whom, and how fast: the keys `deadline`, `start`, `past_due`, `past_due_after`, `priority`,
+`weight`, `rate`.
 
 Moments have their offset, so that no change of clocks makes one of them ambiguous; durations count from now.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 from typing import Final, get_args
@@ -16,12 +18,14 @@ from events.schedule import duration, utc
 from events.schemas import GRACE_SECONDS, PRIORITIES, PastDue, Priority
 from producer.campaign.table import Table
 
-KEYS: Final = ("deadline", "start", "past_due", "past_due_after", "priority", "weight")
+KEYS: Final = ("deadline", "start", "past_due", "past_due_after", "priority", "weight", "rate")
 MOST_WEIGHT: Final = 1_000
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _MOMENT_FIX: Final = (
     'Write a date with its offset, such as 2027-03-01T18:00:00Z, or a duration, such as "6h" or "1d12h".'
 )
+_RATE_FIX: Final = 'Write mails per second, such as 50, or a text with the unit: "50/s", "3000/m", "100000/h".'
+_rate_text = re.compile(r"(\d+(?:\.\d+)?) ?/ ?([smhd])").fullmatch
 _duration = re.compile(r"(?:\d+[smhd])+").fullmatch
 
 
@@ -34,6 +38,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     grace_seconds: float = GRACE_SECONDS
     priority: Priority = "normal"
     weight: int = 1
+    rate: float | None = None
+    """Mails per second, of all senders together."""
 
 
 def read(table: Table, now: float, start: float | None) -> Timing:
@@ -53,6 +59,7 @@ def read(table: Table, now: float, start: float | None) -> Timing:
         grace_seconds=_grace(table),
         priority=table.choice("priority", PRIORITIES) or "normal",
         weight=_weight(table),
+        rate=_rate(table),
     )
 
 
@@ -130,3 +137,15 @@ def _weight(table: Table) -> int:
         table.problem("weight", f"{value!r} cannot be a weight.", fix)
         return 1
     return value
+
+
+def _rate(table: Table) -> float | None:
+    value = table.raw("rate")
+    if value is None:
+        return None
+    if isinstance(value, str) and (found := _rate_text(value)):
+        value = float(found[1]) / _UNITS[found[2]]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        table.problem("rate", f"{value!r} cannot be a rate.", _RATE_FIX)
+        return None
+    return float(value)

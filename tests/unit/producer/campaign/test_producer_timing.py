@@ -63,6 +63,11 @@ def test_deadline_and_start_are_a_moment_or_a_duration(key: str, given: object, 
         ({"past_due": "drop"}, "past_due", "'drop' is not known."),
         ({"past_due_after": "soon"}, "past_due_after", "'soon' is no duration."),
         ({"priority": "high"}, "priority", "'high' is not known."),
+        ({"rate": 0}, "rate", "0 cannot be a rate."),
+        ({"rate": True}, "rate", "True cannot be a rate."),
+        ({"rate": "50"}, "rate", "'50' cannot be a rate."),
+        ({"rate": "50/y"}, "rate", "'50/y' cannot be a rate."),
+        ({"rate": float("nan")}, "rate", "nan cannot be a rate."),
         ({"weight": 0}, "weight", "0 cannot be a weight."),
         ({"weight": True}, "weight", "True cannot be a weight."),
         ({"weight": 1.5}, "weight", "1.5 cannot be a weight."),
@@ -123,3 +128,10 @@ def test_the_same_moment_is_the_same_in_every_offset(utc: datetime, minutes: int
 def test_the_hour_that_comes_twice_is_two_moments() -> None:
     """2027-10-31 02:30 in Berlin, before and after the clocks go back."""
     assert moment_of("2027-10-31T02:30:00+01:00", NOW) - moment_of("2027-10-31T02:30:00+02:00", NOW) == HOUR
+
+
+@pytest.mark.parametrize(
+    ("said", "rate"), [(50, 50.0), (0.5, 0.5), ("50/s", 50.0), ("3000/m", 50.0), ("1800 / h", 0.5), ("43200/d", 0.5)]
+)
+def test_a_rate_is_mails_per_second_or_per_something_else(said: float | str, rate: float) -> None:
+    assert good(rate=said) == Timing(rate=rate)
