@@ -31,6 +31,12 @@ def complete(points: Sequence[RatePoint], step_seconds: int, now: float, ended_a
     return [point for point in points if point.at <= last]
 
 
+def began_at(info: CampaignInfo, now: float) -> float:
+    """When sending began: a scheduled campaign's start, another one's launch."""
+    begun = info.created_at if info.started_at is None else info.started_at
+    return now if begun is None else begun
+
+
 def outcomes(point: RatePoint) -> int:
     return point.accepted + point.deferred + point.bounced + point.failed + point.in_doubt
 

@@ -155,14 +155,14 @@ class Composer:
 
     async def rate(self, info: CampaignInfo, step_seconds: int | None = None) -> RateSeries:
         now = self._clock()
-        since = info.created_at if info.created_at is not None else now
+        since = figures.began_at(info, now)
         step = step_seconds or figures.step_for((info.finished_at or now) - since)
         points = await self._rate(info.id, since, step)
         return RateSeries(step_seconds=step, points=figures.complete(points, step, now, info.finished_at))
 
     async def latency(self, info: CampaignInfo) -> LatencySeries:
         now = self._clock()
-        duration = (info.finished_at or now) - (info.created_at or now)
+        duration = (info.finished_at or now) - figures.began_at(info, now)
         step = max(10, figures.step_for(duration))
         points = await self._answers.get(
             ("latencies", info.id, step), lambda: self._reports.latency_over_time(info.id, step)
@@ -213,7 +213,7 @@ class Composer:
             return sparkline
         if known.health.analytics != "unavailable" and info.id in known.summaries:
             now = self._clock()
-            since = info.created_at if info.created_at is not None else now
+            since = figures.began_at(info, now)
             step = figures.step_for((info.finished_at or now) - since, figures.SPARKLINE_POINTS)
             points = await self._rate(info.id, since, step)
             settled = figures.complete(points, step, now, info.finished_at)
@@ -236,7 +236,7 @@ class Composer:
             progress=figures.progress_of(summary, info),
             batches_planned=summary.batches_planned,
             batches_queued=summary.batches_queued,
-            mails_per_second=figures.mails_per_second(attempts, summary.started_at),
+            mails_per_second=figures.mails_per_second(attempts, info.started_at or summary.started_at),
             latency=await self._answers.get(("latency", info.id), lambda: self._reports.latency(info.id)),
             sizes=await self._answers.get(("sizes", info.id), lambda: self._reports.sizes(info.id)),
             first_attempts=attempts,

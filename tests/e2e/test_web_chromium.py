@@ -3,13 +3,14 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 from chromium import CHROMIUM, browser
 from web_samples import SampleReports, sample_bus, sample_plays
 
 from analytics.web import server
 from analytics.web.settings import WebSettings
-from events import campaigns
+from events import campaigns, schedule
 from events.ledger import Ledger
 
 pytestmark = [pytest.mark.chromium, pytest.mark.skipif(CHROMIUM is None, reason="Debian's Chromium is not installed")]
@@ -106,7 +107,9 @@ async def test_mails_in_doubt_are_listed_where_there_are_any(served, page):
 async def test_what_readers_did_is_shown_with_machines_apart(served, page):
     await page.open(f"{served}/campaigns/october-news")
     await page.wait_for("document.querySelectorAll('#readers tbody tr').length === 3")
-    labels = await page.evaluate("[...document.querySelectorAll('#readers .tile-label')].map((node) => node.textContent)")
+    labels = await page.evaluate(
+        "[...document.querySelectorAll('#readers .tile-label')].map((node) => node.textContent)"
+    )
     assert labels == ["Opened", "Clicked", "Unsubscribed", "Complained"]
     assert "by machines" in await page.evaluate("document.querySelector('#readers li .note').textContent")
     assert page.complaints == []
@@ -132,3 +135,22 @@ async def test_without_clickhouse_the_page_says_what_is_missing(served, reports,
 async def test_an_unknown_campaign_says_so(served, page):
     await page.open(f"{served}/campaigns/nowhere")
     await page.wait_for("document.querySelector('.empty h2')?.textContent === 'No such campaign'")
+
+
+async def test_a_scheduled_campaign_says_when_it_starts_and_a_missed_start_what_to_do(served, bus, page):
+    def scheduled(one):
+        return msgspec.structs.replace(one, starts_at=time.time() + 3_600, priority="urgent")
+
+    await campaigns.change(bus, "spring-launch", scheduled)
+    await page.open(f"{served}/campaigns/spring-launch")
+    await page.wait_for("document.querySelector('.pill')?.dataset.status === 'scheduled'")
+    await page.wait_for("[...document.querySelectorAll('.meta dt')].some((word) => word.textContent === 'Starts')")
+    assert "urgent" in await page.evaluate("document.querySelector('.meta').textContent")
+    assert await page.evaluate("document.querySelector('.notice').hidden")
+
+    await campaigns.change(bus, "spring-launch", lambda one: schedule.begin(one, time.time() + 9_000))
+    await page.wait_for("!document.querySelector('.notice').hidden")
+    assert "It missed its start" in await page.evaluate("document.querySelector('.notice').textContent")
+    await page.open(f"{served}/")
+    await page.wait_for("document.querySelectorAll('.campaign').length === 6")
+    assert page.complaints == []

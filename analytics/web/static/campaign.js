@@ -2,12 +2,12 @@
 
 import { exactRate, seconds, shortRate, timeChart } from "./charts.js";
 import { h } from "./dom.js";
-import { duration, moment, NONE, number, percent, perSecond, time } from "./format.js";
+import { duration, fullTime, moment, NONE, number, percent, perSecond, time } from "./format.js";
 import { engagement } from "./engagement.js";
 import { funnel } from "./funnel.js";
 import { head } from "./header.js";
 import { ledgerTable } from "./ledger.js";
-import { colourOf, OVER_TIME } from "./outcomes.js";
+import { colourOf, OVER_TIME, statusOf } from "./outcomes.js";
 import { loading, tile } from "./overview.js";
 import { card, swatch } from "./parts.js";
 import { distribution, doubts, events, failures, providers, queue } from "./tables.js";
@@ -77,8 +77,9 @@ function tiles() {
 }
 
 function remaining(campaign, progress, now) {
-  if (campaign.finished_at !== null) return [duration(campaign.finished_at - campaign.created_at), `ended ${moment(campaign.finished_at)}`, "Took"];
-  if (campaign.status === "paused") return ["Paused", `${number(progress.ledger.queued + progress.ledger.retrying)} waiting`, "Time left"];
+  if (statusOf(campaign) === "scheduled") return [duration(Math.max(0, campaign.starts_at - now)), `starts ${fullTime(campaign.starts_at)}`, "Until it starts"];
+  if (campaign.finished_at !== null) return [duration(campaign.finished_at - (campaign.started_at ?? campaign.created_at)), `ended ${moment(campaign.finished_at)}`, "Took"];
+  if (campaign.status === "paused") return ["Paused", campaign.pause_reason ? "by Jetpost: see above" : `${number(progress.ledger.queued + progress.ledger.retrying)} waiting`, "Time left"];
   if (progress.eta_seconds === null) return [NONE, "until mails are accepted", "Time left"];
   const more = campaign.planned === null ? "audience is still being read" : `done at about ${time(now + progress.eta_seconds)}`;
   return [duration(progress.eta_seconds), more, "Time left"];

@@ -12,6 +12,7 @@ export function head(id) {
   const meta = h("dl", { class: "meta" });
   const bar = ledgerBar();
   const legend = h("ul", { class: "legend" });
+  const notice = h("p", { class: "notice", role: "status" });
   const buttons = commands(id);
   const node = h(
     "div",
@@ -19,12 +20,15 @@ export function head(id) {
     h("a", { class: "crumb", href: "/" }, icon("back"), "Campaigns"),
     h("div", { class: "page-head" }, h("div", { class: "headline" }, title, status.node), buttons.node),
     meta,
+    notice,
     h("div", { class: "hero" }, bar.node, legend),
   );
   return { node, show: ({ at, campaign, figures }) => {
     setText(title, campaign.name);
     status.update(campaign);
     buttons.update(campaign, figures?.progress.ledger);
+    setText(notice, campaign.pause_note);
+    notice.hidden = !campaign.pause_note;
     keyed(meta, about(campaign, at), ([word]) => word, fact);
     if (!figures) return;
     bar.update(figures.progress.ledger);
@@ -90,8 +94,11 @@ function fact() {
 
 function about(campaign, now) {
   const facts = [["Subject", campaign.subject || NONE], ["Pool", campaign.pool]];
-  if (campaign.created_at) facts.push(["Started", `${moment(campaign.created_at)} (${ago(campaign.created_at, now)})`, fullTime(campaign.created_at)]);
+  if (campaign.starts_at && !campaign.started_at) facts.push(["Starts", moment(campaign.starts_at), fullTime(campaign.starts_at)]);
+  if (campaign.started_at) facts.push(["Started", `${moment(campaign.started_at)} (${ago(campaign.started_at, now)})`, fullTime(campaign.started_at)]);
+  if (campaign.created_at) facts.push([campaign.starts_at ? "Planned" : "Started", `${moment(campaign.created_at)} (${ago(campaign.created_at, now)})`, fullTime(campaign.created_at)]);
   if (campaign.deadline) facts.push(["Deadline", moment(campaign.deadline), fullTime(campaign.deadline)]);
+  if (campaign.priority !== "normal" || campaign.weight !== 1) facts.push(["Priority", campaign.weight === 1 ? campaign.priority : `${campaign.priority}, weight ${campaign.weight}`]);
   facts.push(["If in doubt", campaign.policy === "at_most_once" ? "Never send twice" : "Send again"]);
   if (campaign.duplicates) facts.push(["Duplicates left out", number(campaign.duplicates)]);
   if (campaign.rejected) facts.push(["Unusable rows", number(campaign.rejected)]);

@@ -57,6 +57,7 @@ export const EVENTS = {
 };
 
 export const STATUS = {
+  scheduled: "Scheduled",
   planning: "Reading audience",
   running: "Sending",
   paused: "Paused",
@@ -66,5 +67,8 @@ export const STATUS = {
 
 export const colourOf = (outcome) => `var(--${(outcome.colour ?? outcome.key).replace("_", "-")})`;
 
+/** A campaign's state as people see it: one that waits for its start is scheduled, whether its audience is still being read or not. */
+export const statusOf = (campaign) => (campaign.scheduled && !["paused", "cancelled", "finished"].includes(campaign.status) ? "scheduled" : campaign.status);
+
 /** The word for a campaign's state; what was cancelled but still has mails to settle is on its way. */
-export const statusWord = (campaign) => STATUS[campaign.status] ?? campaign.status;
+export const statusWord = (campaign) => STATUS[statusOf(campaign)] ?? campaign.status;

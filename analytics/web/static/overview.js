@@ -1,7 +1,8 @@
 // All campaigns: what is being sent, how far each has come.
 
 import { h, keyed, setAttribute, setText, sparkline } from "./dom.js";
-import { ago, compact, duration, fullTime, number, percent, perSecond } from "./format.js";
+import { ago, compact, duration, fullTime, moment, number, percent, perSecond } from "./format.js";
+import { statusOf } from "./outcomes.js";
 import { commandLine, emptyState, ledgerBar, statusPill } from "./parts.js";
 
 const ACTIVE = new Set(["planning", "running"]);
@@ -63,7 +64,7 @@ export function tile(label, { wide } = {}) {
 
 function showTotals(totals, cards) {
   const sum = (pick) => cards.reduce((total, card) => total + (card.progress ? pick(card) : 0), 0);
-  const active = cards.filter(({ campaign }) => ACTIVE.has(campaign.status)).length;
+  const active = cards.filter(({ campaign }) => ACTIVE.has(statusOf(campaign))).length;
   const paused = cards.filter(({ campaign }) => campaign.status === "paused").length;
   const rate = sum(({ progress }) => progress.rate);
   const planned = sum(({ progress }) => progress.ledger.planned);
@@ -96,7 +97,7 @@ function campaignRow() {
     h("div", { class: "campaign-when" }, when),
   );
   const update = ({ campaign, progress, sparkline: values }) => {
-    setAttribute(node, "data-status", campaign.status);
+    setAttribute(node, "data-status", statusOf(campaign));
     setAttribute(name, "href", `/campaigns/${campaign.id}`);
     setText(name, campaign.name);
     setText(subject, campaign.subject || campaign.id);
@@ -116,12 +117,13 @@ function campaignRow() {
 
 /** How fast it goes, or how long it took. */
 function pace(campaign, progress) {
+  if (statusOf(campaign) === "scheduled") return [moment(campaign.starts_at), "starts then"];
   if (ACTIVE.has(campaign.status)) {
     const planning = campaign.status === "planning" ? "reading on" : "starting";
     return [`${perSecond(progress?.rate ?? 0)}/s`, progress?.eta_seconds ? `${duration(progress.eta_seconds)} left` : planning];
   }
   if (campaign.finished_at && campaign.created_at) {
-    return [duration(campaign.finished_at - campaign.created_at), campaign.status === "finished" ? "start to end" : "until cancelled"];
+    return [duration(campaign.finished_at - (campaign.started_at ?? campaign.created_at)), campaign.status === "finished" ? "start to end" : "until cancelled"];
   }
   return ["0/s", campaign.status === "paused" ? "paused" : "settling"];
 }

@@ -2,7 +2,7 @@
 
 import { h, keyed, setAttribute, setText } from "./dom.js";
 import { number, percent } from "./format.js";
-import { colourOf, entries, statusWord } from "./outcomes.js";
+import { colourOf, entries, statusOf, statusWord } from "./outcomes.js";
 
 const ICONS = {
   pause: "M8 5v14M16 5v14",
@@ -24,7 +24,7 @@ export function statusPill() {
   const word = h("span");
   const node = h("span", { class: "pill" }, h("i", { "aria-hidden": "true" }), word);
   const update = (campaign) => {
-    setAttribute(node, "data-status", campaign.status);
+    setAttribute(node, "data-status", statusOf(campaign));
     setText(word, statusWord(campaign));
   };
   return { node, update };
