@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks import calibrate, dkim, scripts
+from benchmarks import calibrate, dkim, scripts, sql_audience
 from benchmarks.budget import part as budget
-from benchmarks.campaigns import growth, overtaking, retries, scaling, stalled
+from benchmarks.campaigns import growth, overtaking, retries, scaling, stalled, throttle
 from benchmarks.e2e import part as e2e
 from benchmarks.frame.part import Part
 from benchmarks.rollups import part as rollups
@@ -22,7 +22,9 @@ PARTS: Final[tuple[Part, ...]] = (
     retries.PART,
     stalled.PART,
     overtaking.PART,
+    throttle.PART,
     rollups.PART,
+    sql_audience.PART,
     dkim.PART,
     *scripts.parts(),
 )

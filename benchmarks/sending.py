@@ -13,7 +13,7 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from sender.settings import Relay, SenderSettings
 CAMPAIGN = "bench"
 DICTIONARY = (Path(__file__).read_bytes().replace(b"\n", b"\r\n") * 3)[:10_000]
 """What every mail says but for a number: 10 KB with the line ends that mails have."""
+NO_DOMAINS: Mapping[str, str] = {}
 OK = Reply(250, "2.0.0", "accepted")
 
 
@@ -55,7 +56,8 @@ class NullPool:
         """Nothing to close."""
 
 
-async def prepare(bus: NatsBus, mails: int) -> None:
+async def prepare(bus: NatsBus, mails: int, domains: Mapping[str, str] = NO_DOMAINS) -> None:
+    """A campaign with so many mails in its lanes, in turn; `domains` are those of the recipients, by mailbox provider."""
     await bus.setup()
     campaign = Campaign(CAMPAIGN, CAMPAIGN, "running", "default", "bounces@example.com", time.time())
     await (await bus.blobs()).put(f"{CAMPAIGN}/dictionary", DICTIONARY)
@@ -65,13 +67,16 @@ async def prepare(bus: NatsBus, mails: int) -> None:
     compress = Compressor(DICTIONARY).compress
     for start in range(0, mails, streams.ATOMIC_BATCH):
         numbers = range(start, min(mails, start + streams.ATOMIC_BATCH))
-        await bus.publish("MAIL", [_message(number, compress(DICTIONARY + b"%d" % number)) for number in numbers])
+        await bus.publish(
+            "MAIL", [_message(number, compress(DICTIONARY + b"%d" % number), domains) for number in numbers]
+        )
 
 
-def _message(number: int, body: bytes) -> Message:
-    mail_id = ids.mail_id(CAMPAIGN, f"{number}@example.org")
-    mail = Mail(mail_id, f"{number}@example.org", 1, time.time(), body)
+def _message(number: int, body: bytes, domains: Mapping[str, str]) -> Message:
     provider = providers.PROVIDERS[number % len(providers.PROVIDERS)]
+    recipient = f"{number}@{domains.get(provider, 'example.org')}"
+    mail_id = ids.mail_id(CAMPAIGN, recipient)
+    mail = Mail(mail_id, recipient, 1, time.time(), body)
     return Message(
         subjects.mail_due("default", provider, CAMPAIGN), schemas.encode_mail(mail), ids.attempt_id(mail_id, 1)
     )

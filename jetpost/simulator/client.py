@@ -32,6 +32,11 @@ async def duplicates(port: int, host: str = "127.0.0.1") -> dict[str, int]:
     return msgspec.json.decode(await _ask(host, port, b"duplicates"), type=dict[str, int])
 
 
+async def arrivals(port: int, host: str = "127.0.0.1") -> dict[Provider, dict[int, int]]:
+    """How many mails were accepted in each hundredth of a second that had any (Unix time in hundredths), by provider."""
+    return msgspec.json.decode(await _ask(host, port, b"arrivals"), type=dict[Provider, dict[int, int]])
+
+
 async def set_faults(port: int, faults: Faults, host: str = "127.0.0.1") -> None:
     """From now on these faults strike, and no others."""
     await _ask(host, port, b"faults " + msgspec.json.encode(faults))

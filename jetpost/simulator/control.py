@@ -4,6 +4,7 @@
 |---|---|
 | `counters` | `SimulatorStats` without the exact count: costs nothing |
 | `stats` | `SimulatorStats`: looks at every accepted id |
+| `arrivals` | how many mails were accepted in each hundredth of a second, by provider |
 | `duplicates` | the ids accepted more than once, and how often |
 | `faults {"hang": 0.01}` | `{}`, and from now on these faults strike, and no others |
 | `profiles {"gmail": {"rate": 50, "burst": 100}}` | `{}`, and from now on these providers bear so much, and others anything |
@@ -54,6 +55,8 @@ class Control:
                 answer = await asyncio.to_thread(stats.exact, self._counters())
             case "duplicates":
                 answer = await asyncio.to_thread(counts.duplicates, Path(self._counters().accepted_file))
+            case "arrivals":
+                answer = self._world.counts.arrivals
             case "faults":
                 self._world.set_faults(msgspec.json.decode(argument, type=Faults))
                 answer = {}
@@ -64,5 +67,5 @@ class Control:
                 self._stop.set()
                 answer = {}
             case _:
-                answer = {"error": "say counters, stats, duplicates, faults, profiles or stop"}
+                answer = {"error": "say counters, stats, duplicates, arrivals, faults, profiles or stop"}
         return msgspec.json.encode(answer)

@@ -1,0 +1,116 @@
+"""Sender processes that share a limit through a real nats-server, one of them killed: what a real mail server sees of it."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from benchmarks.campaigns.throttle import most_in_a_second
+from events import ids, schemas, streams, subjects
+from events.bus import Message
+from events.compression import Compressor
+from events.nats_bus import BusSettings, NatsBus
+from events.providers import PROVIDERS
+from events.schemas import Campaign, Mail
+from jetpost.logs import LogSettings
+from jetpost.settings import Settings, to_environment
+from jetpost.simulator import client
+from jetpost.supervisor import Child, Component
+from sender.settings import Relay, SenderSettings
+from sender.throttle.limits import Limits
+
+MAILS = 400
+ACK_WAIT_SECONDS = 3.0
+POOL = Limits(rate=100, burst=40)
+GMAIL = Limits(rate=15, burst=6)
+
+
+@pytest.fixture
+async def bus(empty_nats_server):
+    connected = await NatsBus.connect(
+        BusSettings(url=empty_nats_server.url, ack_wait_seconds=ACK_WAIT_SECONDS), name="test"
+    )
+    await connected.setup()
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+async def start(tmp_path):
+    """A function that starts `jetpost ARGUMENTS` under a name; it runs when that returns, and again after it was killed."""
+    started = []
+
+    async def start(name, arguments, settings=None):
+        environment = to_environment(settings) if settings else {}
+        child = Child(Component(name, arguments), environment, tmp_path / "logs")
+        started.append(child)
+        await child.start(lambda: None)
+        return child
+
+    yield start
+    for child in reversed(started):
+        await child.stop()
+
+
+async def queue(bus):
+    campaign = Campaign("spring", "Spring", "running", "main", "b@example.com", time.time())
+    await (await bus.blobs()).put("spring/dictionary", b"Hello\r\n")
+    for lane in streams.lanes("spring", "main"):
+        await bus.create_consumer(lane)
+    await (await bus.bucket(streams.CAMPAIGNS)).put("spring", schemas.encode_campaign(campaign))
+    body = Compressor(b"Hello\r\n").compress(b"Subject: x\r\n\r\nHello\r\n")
+    await bus.publish("MAIL", [message(number, body) for number in range(MAILS)])
+
+
+def message(number, body):
+    provider = PROVIDERS[number % len(PROVIDERS)]
+    recipient = f"{number}@{'gmail.com' if provider == 'gmail' else 'example.org'}"
+    mail = Mail(ids.mail_id("spring", recipient), recipient, 1, time.time(), body)
+    return Message(
+        subjects.mail_due("main", provider, "spring"), schemas.encode_mail(mail), ids.attempt_id(mail.mail_id, 1)
+    )
+
+
+async def until(condition):
+    async with asyncio.timeout(90):
+        while not await condition():  # noqa: ASYNC110 -- what is waited for happens in other processes
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+async def test_senders_one_of_which_is_killed_keep_to_one_limit(bus, start, empty_nats_server, tmp_path):
+    simulator = await start("simulator", ("simulator", "--port=0", f"--state-dir={tmp_path / 'simulator'}"))
+    control = int(simulator.addresses["control"])
+    relay = Relay(port=int(simulator.addresses["smtp"]), limits=POOL, lanes={"gmail": GMAIL}, pipeline_depth=4)
+    settings = Settings(
+        data_dir=tmp_path,
+        nats=BusSettings(url=empty_nats_server.url, ack_wait_seconds=ACK_WAIT_SECONDS),
+        sender=SenderSettings(pools={"main": relay}),
+        log=LogSettings(format="json"),
+    )
+
+    async def taken(number):
+        return (await client.counters(control)).messages >= number
+
+    async def nothing_left():
+        return (await bus.stream_state("MAIL")).messages == 0
+
+    first, _ = await asyncio.gather(*(start(f"sender-{n}", ("sender", "run"), settings) for n in (1, 2)))
+    await queue(bus)
+    await until(lambda: taken(MAILS // 4))
+    os.kill(first.pid, signal.SIGKILL)
+    await until(lambda: taken(MAILS // 2))
+    await start("sender-3", ("sender", "run"), settings)
+    await until(nothing_left)
+
+    arrivals = await client.arrivals(control)
+    everything = sum((Counter(one) for one in arrivals.values()), Counter())
+    assert most_in_a_second(everything) <= POOL.rate + POOL.burst
+    assert most_in_a_second(arrivals["gmail"]) <= GMAIL.rate + GMAIL.burst
+    taken_in_all = await client.stats(control)
+    assert taken_in_all.accepted_more_than_once == 0
+    assert taken_in_all.messages > MAILS - 80  # what is in doubt of a killed sender may not have got there
