@@ -90,6 +90,11 @@ LANE_OBJECTIONS = Counter(
     ["pool", "provider", "kind"],
 )
 SMTP_CONNECTIONS = Gauge("smtp_connections", "Open SMTP connections", ["pool"])
+LANES_MOVED = Counter(
+    "lanes_moved",
+    "Lanes that went on through another pool of their route, because the one before was down or used up, or is back",
+    ["from_pool", "to_pool", "provider"],
+)
 MAILS_QUEUED = Counter("mails_queued", "Mails rendered and stored in the queue", ["campaign"])
 SUPPRESSION_ENTRIES = Gauge(
     "suppression_entries", "Entries of the suppression list that the sender knows, expired ones included"

@@ -30,6 +30,7 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
         ours.THROTTLE_WAITED_SECONDS,
         ours.THROTTLE_SHUT,
         ours.SMTP_CONNECTIONS,
+        ours.LANES_MOVED,
         ours.SENDER_ERRORS,
         ours.SUPPRESSION_ENTRIES,
         ours.LANE_RATE_LIMIT,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 
 import msgspec
 
-from events import schemas, streams
+from events import providers, schemas, streams
 from events.bus import Bus
 from events.compression import Decompressor
 from events.errors import BusError
@@ -42,7 +42,18 @@ def _decode(key: str, value: bytes) -> Campaign | None:
 
 def is_open(campaign: Campaign | None, pools: frozenset[str]) -> bool:
     """Whether mails of the campaign may still lie in lanes that a sender of these pools serves."""
-    return campaign is not None and campaign.pool in pools and campaign.finished_at is None
+    if campaign is None or campaign.finished_at is not None:
+        return False
+    return any(route_of(campaign, provider, pools) for provider in providers.PROVIDERS)
+
+
+def route_of(campaign: Campaign, provider: str, pools: Container[str]) -> tuple[str, ...]:
+    """The pools for mails to this provider that a sender of `pools` has, the preferred first; none where it lacks that one. Pure.
+
+    Else a sender that only has the second pool would take mails whose first pool it knows nothing of.
+    """
+    route = campaign.pools_for(provider)
+    return tuple(pool for pool in route if pool in pools) if route[0] in pools else ()
 
 
 class Dictionaries:

@@ -75,6 +75,8 @@ class Intake:
         if campaign is None or not campaigns.is_open(campaign, self._pools):
             await self._close_campaign(key)
             return
+        if key in self._campaigns and self._campaigns[key].routes != campaign.routes:
+            await self._close_campaign(key)
         self._campaigns[key] = campaign
         self._breaker.follow(campaign)
         for lane in self.open:
@@ -82,7 +84,8 @@ class Intake:
                 lane.becomes(campaign)
                 self._breaker.mark(lane)
                 self._throttle.attach(lane, self._lanes[lane.pool].notify)
-        self._lanes[campaign.pool].notify()
+        for pool in {lane.pool for lane in self.open if lane.campaign.id == key}:
+            self._lanes[pool].notify()
         if key not in self._feeding:
             self._feeding[key] = [asyncio.create_task(self._serve(key, name)) for name in providers.PROVIDERS]
 
@@ -133,17 +136,18 @@ class Intake:
         lane.waiting.clear()
 
     async def _serve(self, campaign: str, provider: str) -> None:
-        """Open the lane as soon as it exists, and feed it until cancelled."""
+        """Open the lane as soon as it exists, and feed it until cancelled; not one whose preferred pool is another sender's."""
+        if not campaigns.route_of(self._campaigns[campaign], provider, self._pools):
+            return
         patience = Patience("feed", self._settings.retry_pause_seconds)
         decompressor = await patience.insist(lambda: self._dictionaries.decompressor(campaign))
-        pool = self._campaigns[campaign].pool
-        name = streams.lane_name(campaign, pool, provider)
+        name = streams.lane_name(campaign, self._campaigns[campaign].pool, provider)
         consumer = await patience.insist(lambda: self._bus.consumer(streams.MAIL.name, name))
         lane = Lane(self._campaigns[campaign], provider, consumer, decompressor, self._bus.timing.hold_seconds)
         self._breaker.mark(lane)
         self.open.add(lane)
-        self._lanes[pool].add(lane)
-        self._throttle.attach(lane, self._lanes[pool].notify)
+        self._lanes[lane.pool].add(lane)
+        self._throttle.attach(lane, self._lanes[lane.pool].notify)
         while True:
             try:
                 await self._feed(lane, patience)

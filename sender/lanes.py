@@ -48,10 +48,12 @@ _BEYOND_ITS_PART: Final = 2
 class Held:
     """One mail in this process's hands."""
 
-    __slots__ = ("attempt_id", "delivery", "lane", "mail", "since", "suspicious", "taken")
+    __slots__ = ("attempt_id", "delivery", "lane", "mail", "pool", "since", "suspicious", "taken")
 
     def __init__(self, lane: Lane, delivery: Delivery, mail: Mail, since: float) -> None:
         self.lane = lane
+        self.pool = lane.pool
+        """Through which it is tried; settled when it is taken."""
         self.delivery = delivery
         self.suspicious = delivery.deliveries >= SUSPICIOUS_DELIVERIES
         """Whether workers who held it have died repeatedly."""
@@ -85,6 +87,8 @@ class Lane:
         hold_seconds: float = HOLD_SECONDS,
     ) -> None:
         self.campaign = campaign
+        self.pool = campaign.pools_for(provider)[0]
+        """Through which its mails go now (`routing`)."""
         self.hold_seconds = hold_seconds
         self.provider = provider
         self.consumer = consumer
@@ -113,11 +117,12 @@ class Lane:
         """Set when there may be reason to fetch again: mails were taken, or the campaign changed."""
 
     @property
-    def pool(self) -> str:
+    def home(self) -> str:
+        """The pool in the subject of its mails, wherever they go."""
         return self.campaign.pool
 
     def __str__(self) -> str:
-        return streams.lane_name(self.campaign.id, self.pool, self.provider)
+        return streams.lane_name(self.campaign.id, self.home, self.provider)
 
     @property
     def key(self) -> str:
@@ -172,7 +177,7 @@ class Lane:
             if now - held.since > hold_seconds:
                 self.unsettled.pop(held.delivery.sequence, None)
             else:
-                held.taken = True
+                held.taken, held.pool = True, self.pool
                 taken.append(held)
         if taken:
             self.taken_at = now

@@ -57,7 +57,7 @@ def accepted(held: Held, outcome: Accepted) -> Record:
         mail.mail_id,
         mail.attempt,
         mail.recipient,
-        lane.campaign.pool,
+        held.pool,
         lane.provider,
         max(0.0, at - due_since(mail, lane.campaign)),
         reply.code,
@@ -113,7 +113,7 @@ def late_message(fact: EmailAccepted) -> Message:
 
 def to_fact(decision: Decision, held: Held, now: float) -> MailFact:
     mail, lane = held.mail, held.lane
-    common = (lane.campaign.id, now, mail.mail_id, mail.attempt, mail.recipient, lane.pool, lane.provider)
+    common = (lane.campaign.id, now, mail.mail_id, mail.attempt, mail.recipient, held.pool, lane.provider)
     fact: MailFact
     match decision:
         case Done(reply, at):
@@ -142,13 +142,13 @@ def retry_message(held: Held, at: float, charged: int, attempt: Attempt) -> Mess
     """The mail's next attempt, waiting under a subject of its own until it is due (ADR-51)."""
     mail, lane = held.mail, held.lane
     again = msgspec.structs.replace(mail, attempt=mail.attempt + 1, charged=charged, history=(*mail.history, attempt))
-    waiting = subjects.mail_waiting(lane.campaign.id, lane.pool, lane.provider, attempt.failure_class, mail.mail_id)
+    waiting = subjects.mail_waiting(lane.campaign.id, lane.home, lane.provider, attempt.failure_class, mail.mail_id)
     return Message(
         waiting,
         schemas.encode_mail(again),
         ids.attempt_id(again.mail_id, again.attempt),
         due_at=at,
-        target=subjects.mail_due(lane.pool, lane.provider, lane.campaign.id),
+        target=subjects.mail_due(lane.home, lane.provider, lane.campaign.id),
     )
 
 
@@ -157,7 +157,7 @@ def _dead_message(failure_class: str, reason: str, reply: Reply, held: Held, now
     last = _attempt(held.mail, now, failure_class, reply)
     letter = DeadLetter(
         campaign=lane.campaign.id,
-        pool=lane.pool,
+        pool=lane.home,
         provider=lane.provider,
         mail=msgspec.structs.replace(held.mail, history=(*held.mail.history, last)),
         failure_class=failure_class,

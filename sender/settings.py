@@ -83,7 +83,7 @@ class DkimKeys(Discreet, frozen=True, kw_only=True):
     ed25519_selector: str = ""
     """The same for the Ed25519 key; not the selector of the RSA key."""
     ed25519_key_file: Path | None = None
-    """PEM file with the Ed25519 key (RFC 8463): a second signature, for an eighth of the time of an RSA one; few verify it yet."""
+    """PEM file with the Ed25519 key (RFC 8463): a second signature, in an eighth of the time of an RSA one."""
     ed25519_private_key: str = ""
     """The same key as PEM text, in place of a file. Secret: give it in the environment."""
 
@@ -124,6 +124,9 @@ class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Mails in one fetch from a lane. Larger saves little; smaller costs the server a request each."""
     prefetch_mails: int = 500
     """Mails that wait in this process per lane, unclaimed: if it dies they come again after the ack-wait, without doubt."""
+    failover_after_seconds: float = 30.0
+    """A pool to which no connection could be made for so long counts as down: campaigns that name another beside it go on there.
+    Longer than a relay takes to restart."""
     lane_share: float = 0.5
     """The share of a pool's sessions that one lane may hold while others have work, so that a slow provider leaves room.
     One whose turns do not end keeps no more than an equal part."""

@@ -50,6 +50,7 @@ from sender.patience import Patience
 from sender.poison import Poison
 from sender.recorder import Recorder
 from sender.retry import GiveUp, Random, Rules
+from sender.routing import Router
 from sender.settings import Relay, SenderSettings
 from sender.throttle.throttle import Throttle
 from sender.warmup.keeper import Warmups
@@ -91,6 +92,7 @@ _Try: TypeAlias = tuple[Held, Outbound]
 class _Line(NamedTuple):
     """A pool at work: its sessions, and the lanes that they serve."""
 
+    name: str
     sessions: Pool
     lanes: Lanes
     relay: Relay
@@ -147,6 +149,7 @@ class Worker:
         self._signing = Signing(settings.dkim, clock)
         self._lines = {
             name: _Line(
+                name,
                 connect(name, relay),
                 Lanes(relay.max_connections, settings.lane_share, clock),
                 relay,
@@ -178,6 +181,7 @@ class Worker:
         )
         self._throttle.on_change = self._learner.changed
         self._warmups = Warmups(bus, settings.pools, self._throttle.keeper, clock)
+        self._router = Router(lanes, sessions, self._throttle, self._breaker, clock, settings.failover_after_seconds)
         self._intake = Intake(bus, settings, clock, lanes, self._breaker, self._throttle)
         self._background: list[asyncio.Task[None]] = []
         self._slots: list[asyncio.Task[None]] = []
@@ -203,6 +207,7 @@ class Worker:
             asyncio.create_task(self._keep_going("record", self._recorder.run)),
             asyncio.create_task(self._keep_going("acknowledge", self._acknowledger.run)),
             asyncio.create_task(self._keep_going("watch", self._intake.run)),
+            asyncio.create_task(self._keep_going("route", lambda: self._router.run(lambda: self._intake.open))),
             asyncio.create_task(self._keep_going("poison", self._poison.run)),
             asyncio.create_task(self._keep_going("suppression", lambda: self._suppression.follow(suppressing))),
         ]
@@ -254,7 +259,8 @@ class Worker:
                 await self._turn(turn)
                 patience.succeeded()
             except ConnectionFailed as error:
-                self._learner.refused(lane.pool, error)
+                self._router.health[line.name].failed()
+                self._learner.refused(line.name, error)
                 await line.connecting.wait(error, at_least_seconds=error.retry_after_seconds or 0.0)
             except Exception as error:
                 _log.exception("a turn for %s failed; its mails come again after the ack-wait", lane)
@@ -307,6 +313,7 @@ class Worker:
         with _letting_go(lane, turn.held):
             async with line.sessions.lease() as driver:
                 line.connecting.succeeded()
+                self._router.health[line.name].succeeded()
                 turn.held += await self._take(turn, turn.room(driver))
                 won, taken = await self._claim(await self._sign(line.relay, lane, self._open(lane, turn.held)))
                 left = await self._deliver(driver, turn, won)
@@ -411,7 +418,7 @@ class Worker:
             for held, outcome in results
         ]
         stated = self._recorder.put(records)
-        self._learner.observe(turn.lane.pool, turn.lane.provider, [outcome for _, outcome in results])
+        self._learner.observe(turn.line.name, turn.lane.provider, [outcome for _, outcome in results])
         turn.grants -= self._breaker.count(turn.lane, records)
         self._warmups.count(turn.lane, records)
         turn.reserved -= len(results)

@@ -86,6 +86,17 @@ class Throttle:
         self._look_at(key)
         return after
 
+    def is_used_up(self, pool: str, provider: str) -> bool:
+        """Whether nothing more may go through the pool to the mailbox provider today."""
+        now, relay = self._clock.now(), self._pools[pool]
+        if now is None:
+            return False
+        limits = {
+            states.pool_key(pool): relay.limits,
+            states.lane_key(pool, provider): relay.lanes.get(cast("Provider", provider), NONE),
+        }
+        return any(_is_used_up(self.keeper.known(key), limit, now) for key, limit in limits.items())
+
     def now(self) -> float | None:
         """Unix seconds by the server's clock; None: it was not needed yet."""
         return self._clock.now()
@@ -199,3 +210,8 @@ class Throttle:
         gate = self._gates.pop(key, None)
         if gate is not None:
             gate.close()
+
+
+def _is_used_up(state: State, limits: Limits, now: float) -> bool:
+    daily = effective(limits, state, now).daily
+    return daily is not None and state.used_on(states.day_of(now)) >= daily

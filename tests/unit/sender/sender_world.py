@@ -17,6 +17,7 @@ from events.compression import Compressor
 from events.memory_bus import MemoryBus
 from events.providers import PROVIDERS
 from events.schemas import Campaign, Mail
+from sender.adaptive.settings import AdaptiveSettings
 from sender.drivers.base import Accepted, ConnectionFailed, NotTried, Refused, Reply, Unknown
 from sender.settings import Relay, RetryPolicy, SenderSettings
 from sender.worker import Worker
@@ -26,6 +27,7 @@ DICTIONARY = b"From: news@example.com\r\nSubject: Hello\r\n\r\nDear reader, this
 SETTINGS = SenderSettings(
     pools={"main": Relay(max_connections=2, pipeline_depth=3)},
     retry=RetryPolicy(transient_base_seconds=60, soft_interval_seconds=120, throttled_base_seconds=30),
+    adaptive=AdaptiveSettings(enabled=False),  # its tests are tests/unit/sender/adaptive
     retry_pause_seconds=0.001,
     fetch_wait_seconds=0.002,
     fetch_mails=4,
@@ -173,6 +175,8 @@ class World:
         self.clock = clock or FakeClock()
         self.bus = MemoryBus(self.clock)
         self.relay = FakeRelay()
+        self.relays = {}
+        """By pool, where it is not `relay`."""
         self.campaign = Campaign(
             **(
                 {
@@ -231,7 +235,7 @@ class World:
         worker = Worker(
             Wire(process, self.bus),
             settings,
-            lambda name, relay: FakePool(self.relay, process, self.clock),
+            lambda name, relay: FakePool(self.relays.get(name, self.relay), process, self.clock),
             self.clock,
             lambda: 0.5,
         )

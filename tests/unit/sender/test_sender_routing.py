@@ -1,0 +1,201 @@
+"""Pools that take over from each other: nothing is lost, nothing is sent twice, and the facts say who sent."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from sender_world import SETTINGS, FakeRelay, World
+
+from events.schemas import Campaign
+from sender.campaigns import is_open, route_of
+from sender.routing import Health, choose
+from sender.settings import Relay
+from sender.throttle.limits import Limits
+
+TWO = replace(
+    SETTINGS,
+    pools={"main": Relay(max_connections=2, pipeline_depth=3), "backup": Relay(max_connections=2, pipeline_depth=3)},
+    failover_after_seconds=30.0,
+)
+BOTH = {"other": ("main", "backup"), "gmail": ("main", "backup")}
+
+
+def campaign(**routes):
+    return Campaign("spring", "Spring", "running", "main", "", 0.0, routes=routes)
+
+
+@pytest.mark.parametrize(
+    ("route", "able", "chosen"),
+    [
+        (("a", "b"), "ab", "a"),
+        (("a", "b"), "b", "b"),
+        (("a", "b", "c"), "c", "c"),
+        (("a", "b"), "", "a"),
+    ],
+)
+def test_the_first_that_can_is_chosen_and_where_none_can_the_preferred_waits(route, able, chosen):
+    assert choose(route, lambda pool: pool in able) == chosen
+
+
+@given(st.permutations("abcd"), st.sets(st.sampled_from("abcd")))
+def test_no_pool_that_cannot_is_chosen_before_one_that_can(route, able):
+    chosen = choose(route, lambda pool: pool in able)
+    assert chosen in able or (not able and chosen == route[0])
+    assert not [pool for pool in route[: route.index(chosen)] if pool in able]
+
+
+def test_a_sender_without_the_preferred_pool_leaves_the_lane_to_others():
+    routed = campaign(gmail=("main", "backup"), yahoo=("backup", "main"))
+    assert route_of(routed, "gmail", {"main", "backup"}) == ("main", "backup")
+    assert route_of(routed, "gmail", {"main"}) == ("main",)
+    assert route_of(routed, "gmail", {"backup"}) == ()
+    assert route_of(routed, "apple", {"main"}) == ("main",)
+    assert is_open(routed, frozenset({"backup"}))
+    assert not is_open(campaign(), frozenset({"backup"}))
+
+
+def test_a_pool_counts_as_down_when_every_attempt_failed_for_long_enough():
+    now = 100.0
+    health = Health(lambda: now, 30.0)
+    health.failed()
+    now = 129.0
+    health.failed()
+    assert not health.is_down
+    now = 130.0
+    assert health.is_down
+    health.succeeded()
+    assert not health.is_down
+
+
+@pytest.fixture
+async def world():
+    made = World(routes=BOTH)
+    made.relays = {"main": FakeRelay(), "backup": FakeRelay()}
+    yield made
+    await made.stop()
+
+
+async def pools_in_facts(world):
+    return Counter(fact.pool for fact in await world.facts())
+
+
+def look(worker):
+    worker._router.look(worker._intake.open)
+
+
+async def is_open_for(worker, *providers):
+    return {lane.provider for lane in worker._intake.open} >= set(providers)
+
+
+async def test_while_a_pool_cannot_be_reached_the_next_one_takes_over_and_gives_back(world):
+    await world.set_up()
+    main, backup = world.relays.values()
+    main.down = True
+    await world.queue(*[f"a{n}" for n in range(9)], provider="gmail")
+    worker = await world.start(settings=TWO)
+    await world.until(lambda: worker._router.health["main"]._failing_since is not None)
+    look(worker)
+    assert not backup.took  # a relay may be restarted
+    world.clock.advance(31)
+    look(worker)
+    await world.until_settled()
+    assert Counter(backup.took) == {f"a{n}": 1 for n in range(9)}
+    assert await pools_in_facts(world) == {"backup": 9}
+
+    main.down = False
+    worker._router.health["main"].succeeded()  # as a probe does
+    look(worker)
+    await world.queue(*[f"b{n}" for n in range(9)], provider="gmail")
+    await world.until_settled()
+    assert Counter(main.took) == {f"b{n}": 1 for n in range(9)}
+    assert set(backup.took) == {f"a{n}" for n in range(9)}
+
+
+async def test_a_probe_finds_that_a_pool_is_back(world):
+    await world.set_up()
+    world.relays["main"].down = True
+    worker = await world.start(settings=TWO)
+    await world.until(lambda: is_open_for(worker, "gmail"))
+    health = worker._router.health["main"]
+    health.failed()
+    world.clock.advance(31)
+    await worker._router._probe()
+    assert health.is_down
+    world.relays["main"].down = False
+    await worker._router._probe()
+    assert health.is_down  # not so soon after the last one
+    world.clock.advance(15)
+    await worker._router._probe()
+    assert not health.is_down
+
+
+async def test_a_lane_with_one_pool_waits_for_it(world):
+    await world.set_up()
+    world.relays["main"].down = True
+    await world.queue("y1", provider="yahoo")
+    worker = await world.start(settings=TWO)
+    await world.until(lambda: worker._router.health["main"]._failing_since is not None)
+    world.clock.advance(31)
+    look(worker)
+    assert not world.relays["backup"].took
+    world.relays["main"].down = False
+    await world.until_settled()
+    assert set(world.relays["main"].took) == {"y1"}
+
+
+async def test_each_provider_has_a_route_of_its_own(world):
+    await world.set_up()
+    await world.set_campaign(routes={"gmail": ("backup",)})
+    await world.queue("g1", "g2", provider="gmail")
+    await world.queue("y1", "y2", provider="yahoo")
+    await world.start(settings=TWO)
+    await world.until_settled()
+    assert set(world.relays["backup"].took) == {"g1", "g2"}
+    assert set(world.relays["main"].took) == {"y1", "y2"}
+
+
+async def test_a_route_may_be_changed_while_the_campaign_runs(world):
+    await world.set_up()
+    await world.set_campaign(routes={"gmail": ("main",)})
+    world.relays["main"].down = True
+    await world.queue("g1", "g2", provider="gmail")
+    worker = await world.start(settings=TWO)
+    await world.until(lambda: is_open_for(worker, "gmail"))
+    await world.set_campaign(routes={"gmail": ("backup",)})
+    await world.until_settled()
+    assert Counter(world.relays["backup"].took) == {"g1": 1, "g2": 1}
+
+
+async def test_what_a_day_has_no_room_for_flows_over_to_the_next_pool(world):
+    capped = replace(TWO.pools["main"], lanes={"gmail": Limits(daily=4)})
+    await world.set_up()
+    await world.queue(*[f"g{n}" for n in range(10)], provider="gmail")
+    worker = await world.start(settings=replace(TWO, pools=TWO.pools | {"main": capped}))
+    main, backup = world.relays.values()
+    await world.until(lambda: sum(main.took.values()) == 4)
+    await world.until(lambda: worker._throttle.is_used_up("main", "gmail"))
+    look(worker)
+    await world.until_settled(due_only=True)
+    assert sum(main.took.values()) == 4
+    assert sum(backup.took.values()) == 6
+    assert set((main.took | backup.took).values()) == {1}
+    assert await pools_in_facts(world) == {"main": 4, "backup": 6}
+
+
+async def test_the_retry_of_a_mail_that_the_next_pool_sent_finds_its_lane(world):
+    from sender_world import refused  # noqa: PLC0415 - beside what it is for
+
+    await world.set_up()
+    main, backup = world.relays.values()
+    main.down = True
+    backup.script["g1"] = [refused("transient")]
+    await world.queue("g1", provider="gmail")
+    worker = await world.start(settings=TWO)
+    await world.until(lambda: worker._router.health["main"]._failing_since is not None)
+    world.clock.advance(31)
+    look(worker)
+    await world.until_settled()
+    assert (await world.stories())["g1"] == ["deferred", "accepted"]
+    assert Counter(backup.took) == {"g1": 1}
