@@ -33,9 +33,9 @@ async def start(folder, *arguments, **variables) -> asyncio.subprocess.Process:
     )
 
 
-async def run(folder, *arguments, seconds=60) -> Ended:
+async def run(folder, *arguments, seconds=60, **variables) -> Ended:
     """Run it to its end."""
-    process = await start(folder, *arguments)
+    process = await start(folder, *arguments, **variables)
     try:
         async with asyncio.timeout(seconds):
             output, errors = await process.communicate()
