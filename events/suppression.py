@@ -14,6 +14,7 @@ the stream nor an export holds an address. Who keeps the list in memory: `suppre
 from __future__ import annotations
 
 import hmac
+import secrets
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
@@ -187,7 +188,8 @@ _Kind: TypeAlias = tuple[Literal["add", "remove"], str, str, str]
 
 class Packer:
     """Packs entries and removals into as few messages as it takes; what differs in list, reason or source goes in different
-    ones. Entries and removals of one address keep their order only where `finish` comes between them."""
+    ones. Entries and removals of one address keep their order only where `finish` comes between them. Each message has an id of
+    its own: the same words after a removal are no repetition."""
 
     def __init__(self, hashing: Hashing, *, as_of: int = 0) -> None:
         self._hashing = hashing
@@ -231,8 +233,7 @@ def _message(kind: _Kind, group: Sequence[Entry | Removal], hashing: Hashing, as
         addresses=b"" if hashing.conceals else _addresses(group),
         as_of=as_of,
     )
-    payload = _encode(rows)
-    return Message(subjects.SUPPRESSION, payload, blake2b(payload, digest_size=12).hexdigest())
+    return Message(subjects.SUPPRESSION, _encode(rows), secrets.token_hex(8))
 
 
 def _key(one: Entry | Removal, hashing: Hashing) -> bytes:

@@ -16,7 +16,7 @@ Others write, read and compact meanwhile:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import NamedTuple, TypeAlias
 
 from events import streams, subjects
@@ -74,7 +74,7 @@ async def count(bus: Bus, hashing: Hashing, clock: Clock) -> Counts:
     return Counts(counts, expired)
 
 
-async def standing(bus: Bus, hashing: Hashing, clock: Clock) -> AsyncIterator[Entry]:
+async def standing(bus: Bus, hashing: Hashing, clock: Clock) -> AsyncGenerator[Entry, None]:
     """Every entry in force, once, in the order of the stream; without the address where hashes are kept in place of it."""
     known = SuppressionList(bus, hashing, clock)
     await known.catch_up()

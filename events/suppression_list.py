@@ -24,7 +24,7 @@ import msgspec
 from events import streams, subjects, suppression
 from events.bus import Bus, Record
 from events.errors import BusError
-from events.suppression import KEY_BYTES, REASONS, ForeignHashes, Hashing, Reason, Rows
+from events.suppression import KEY_BYTES, REASONS, Entry, ForeignHashes, Hashing, Reason, Rows
 from events.suppression_table import Table
 
 _log = logging.getLogger(__name__)
@@ -181,6 +181,15 @@ class SuppressionList:
                     found[address] = reason_in(number)
                     break
         return found
+
+    def learn(self, entry: Entry) -> bool:
+        """Take in an entry that is about to be stored; whether it changes anything."""
+        table = self.known.tables.setdefault(entry.list, Table())
+        key, number = entry.key or self.hashing.key(entry.address), held(entry.reason, int(entry.expires_at or 0))
+        if table.get(key) >= number:
+            return False
+        table.set(key, number)
+        return True
 
     async def catch_up(self) -> None:
         """Read to the end as it is now. Raises `RetryLater`, and `ForeignHashes` where the list cannot be understood."""

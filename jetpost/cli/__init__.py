@@ -26,6 +26,7 @@ from jetpost.cli import (
     schedule,
     server,
     settings,
+    suppression,
     warmup,
 )
 from jetpost.cli.state import remember_settings_file
@@ -87,6 +88,7 @@ for commands in (
     doubts,
     dlq,
     retries,
+    suppression,
     schedule,
     breaker,
     warmup,

@@ -115,8 +115,14 @@ async def test_an_import_is_few_messages_and_nobody_is_lost(bus):
 async def test_saying_the_same_twice_changes_nothing(bus):
     for _ in range(2):
         await suppress(bus, [entry(), entry("bob@example.com", reason="complaint")])
-    assert (await bus.stream_state(streams.SUPPRESSION.name)).messages == 2
     assert len(await standing(bus)) == 2
+    assert (await suppression_book.compact(bus, PLAIN, lambda: NOW)) == (2, 4, 2)
+
+
+async def test_the_same_words_after_a_removal_hold_again(bus):
+    for said in (entry(), Removal("ann@example.com", NOW), entry()):
+        await suppress(bus, [said])
+    assert (await loaded(bus)).among("", PEOPLE)
 
 
 async def test_with_a_secret_nothing_holds_an_address(bus):
