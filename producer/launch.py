@@ -164,7 +164,7 @@ class _Run:
         """What producers need. What an earlier run stored stays: mails may have been made with it."""
         ready = msgspec.structs.replace(
             self._launchable.campaign,
-            created_at=int(self._registered.campaign.created_at),
+            created_at=int(self._registered.campaign.starts_at or self._registered.campaign.created_at),
             public_url=self._settings.public_url.rstrip("/"),
         )
         dictionary = compile_campaign(ready, self._settings).dictionary(first)

@@ -43,7 +43,8 @@ class CompiledCampaign(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     name: str
     pool: str
     created_at: int
-    """Unix seconds; the Date header of every mail, so that rendering twice gives the same bytes."""
+    """Unix seconds: the launch, or the start that it planned. The Date header of every mail, so that rendering twice gives the
+    same bytes."""
     from_: Mailbox
     reply_to: tuple[Mailbox, ...] = ()
     return_path: str

@@ -11,7 +11,7 @@ import pytest
 from fakes import FakeClock
 from process_watching import until
 
-from events import campaigns, facts, links, schemas, streams, subjects
+from events import campaigns, facts, links, priority, schemas, streams, subjects
 from events.bus import Message
 from events.compression import decode_dictionary
 from events.errors import StreamFull
@@ -388,3 +388,49 @@ async def test_the_links_of_a_tracked_campaign_are_there_for_whoever_serves_clic
     assert links.decode(await (await bus.blobs()).get(links.blob_name(ID))) == ("https://shop.example/",)
     assert (await campaigns.get(bus, ID)).tracking == Tracking(clicks=True)
     assert (await campaigns.get(bus, ID)).list == "news"
+
+
+async def test_what_the_file_says_of_start_and_priority_is_registered(bus, folder) -> None:
+    more = 'start = "2h"\npast_due = "send"\npast_due_after = "10m"\npriority = "urgent"\nweight = 3\n'
+    (folder / "campaign.toml").write_text(CAMPAIGN + more)
+    await run(bus, folder)
+    known, start = await campaigns.get(bus, ID), 1_800_000_000.0 - 60 + 2 * 3_600
+    assert (known.starts_at, known.past_due, known.grace_seconds, known.is_scheduled) == (start, "send", 600, True)
+    assert (known.priority, known.weight) == ("urgent", 3)
+    assert await bus.count_by_subject("BATCHES", subjects.BATCHES) == {"batches.urgent.sale": 3}
+    stored = compiled.decode(await (await bus.blobs()).get(compiled.blob_name(ID)))
+    assert stored.created_at == start
+
+
+async def test_a_priority_that_is_changed_meanwhile_holds_for_every_batch(memory_bus, folder) -> None:
+    class PrioritisedMeanwhile:
+        """Somebody makes the campaign urgent while its second batch is on its way."""
+
+        def __getattr__(self, name):
+            return getattr(memory_bus, name)
+
+        async def publish(self, stream, messages):
+            if stream == "BATCHES" and messages[0].id == "sale/batch/2":
+                await priority.change(memory_bus, ID, "urgent")
+            return await memory_bus.publish(stream, messages)
+
+    await run(PrioritisedMeanwhile(), folder)
+    assert await memory_bus.count_by_subject("BATCHES", subjects.BATCHES) == {"batches.urgent.sale": 3}
+
+
+async def test_a_launch_of_which_batches_were_moved_goes_on_without_repeating_them(memory_bus, folder) -> None:
+    class DiesAtTheEnd:
+        def __getattr__(self, name):
+            return getattr(memory_bus, name)
+
+        async def publish(self, stream, messages):
+            if messages[0].id == "sale/campaign_planned":
+                raise Killed
+            return await memory_bus.publish(stream, messages)
+
+    with pytest.raises(Killed):
+        await run(DiesAtTheEnd(), folder)
+    await priority.change(memory_bus, ID, "low")
+    resumed = await run(memory_bus, folder)
+    assert (resumed.resumed, resumed.batches) == (True, 3)
+    assert await memory_bus.count_by_subject("BATCHES", subjects.BATCHES) == {"batches.low.sale": 3}
