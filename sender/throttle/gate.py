@@ -84,6 +84,10 @@ class Gate:
             return 0
         return self._tokens.ready(now) if self.counts else _MANY
 
+    def has_tokens(self, now: float) -> bool:
+        """Now or soon, where mails need any."""
+        return not self.counts or self._tokens.left(now) > 0
+
     def shut_for(self, now: float) -> float:
         """So many seconds nothing can be had; 0 where it is open, or may be as soon as somebody asks."""
         if self._holds is None or self._tokens.left(now):

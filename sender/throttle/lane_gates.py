@@ -51,14 +51,18 @@ class LaneGates:
     # for the gates
 
     def demand(self, gate: Gate) -> int:
-        """Mails that could go if this gate were open."""
+        """Mails that could go if this gate were open.
+
+        Tokens of a pool are for all of its lanes, those of a lane for nobody else: so the narrower limit waits for the wider one.
+        """
         lane, now = self._lane, self._clock.now()
         if now is None or not lane.waiting or lane.is_shut:
             return 0
         if not isinstance(admission.decide(lane.campaign, now), admission.Send):
             return 0
-        soon = all(other.shut_for(now) <= _SOON_SECONDS for other in self.gates if other is not gate)
-        return len(lane.waiting) if soon else 0
+        at = self.gates.index(gate)
+        soon = all(other.shut_for(now) <= _SOON_SECONDS for other in self.gates[:at])
+        return len(lane.waiting) if soon and all(other.has_tokens(now) for other in self.gates[at + 1 :]) else 0
 
     # for the sessions
 
