@@ -430,7 +430,8 @@ class Worker:
             self._acknowledger.put([held for held, _ in taken])
 
     def _rules(self, lane: Lane) -> Rules:
-        return Rules(self._settings.retry, lane.campaign.policy, lane.campaign.deadline)
+        campaign = lane.campaign
+        return Rules(self._settings.retry, campaign.policy, campaign.deadline, campaign.started_at or 0.0)
 
 
 @contextmanager
