@@ -45,6 +45,7 @@ from = "A Long Way Home <letter@longwayhome.example>"
 subject = "News"
 html = "mail.html"
 audience = "audience.csv"
+list = "weekly"
 tracking = true
 """
 HTML = """<p>Hello <a href="https://shop.example/?from=mail&amp;of={{ campaign_id }}">Shop</a>
@@ -165,7 +166,8 @@ async def test_a_person_leaves_in_a_browser_and_comes_back(up, public, tmp_path)
     async with browser(tmp_path / "profile") as page:
         await page.open(f"http://public.localhost:{port}{unsubscribe_path(mails[PEOPLE[0]])}")
         assert await page.evaluate("document.title") == "Unsubscribe?"
-        assert "A Long Way Home" in await page.evaluate("document.querySelector('main').textContent")
+        shown = await page.evaluate("document.querySelector('main').textContent")
+        assert "leave the list weekly of A Long Way Home" in shown
         await page.press("button.main")
         assert await page.evaluate("document.querySelector('h1').textContent") == "You are unsubscribed"
         await page.press("button")
@@ -174,4 +176,5 @@ async def test_a_person_leaves_in_a_browser_and_comes_back(up, public, tmp_path)
 
     ended = await jetpost_command.run(up.folder, "events", "letter", "--json")
     told = [line for line in ended.output.splitlines() if "subscribed" in line]
-    assert [re.search(r'"type":"(\w+)"', line)[1] for line in told] == ["unsubscribed", "resubscribed"]
+    assert [re.search(r'"type":"(\w+)"', line)[1] for line in told] == ["unsubscribed", "resubscribed", "resubscribed"]
+    assert '"list":"weekly"' in told[0]

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from events import facts, metrics, streams
 from events.bus import Bus, Message
-from events.errors import BusError, RetryLater
+from events.errors import BusError, RetryLater, describe
 from events.facts import Fact
 
 MOST_KEPT: Final = 100_000
@@ -38,8 +38,9 @@ class _Kept(NamedTuple):
 class Recorder:
     """`run` must run. Repeats are recognised by the ids of facts."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, most_kept: int = MOST_KEPT) -> None:
         self._bus = bus
+        self._most_kept = most_kept
         self._kept: deque[_Kept] = deque()
         self._news = asyncio.Event()
         self._away = False
@@ -70,7 +71,7 @@ class Recorder:
             await asyncio.wait([stored], timeout=WAITED_FOR_SECONDS)
 
     def _keep(self, fact: Fact) -> asyncio.Future[None]:
-        if len(self._kept) >= MOST_KEPT:
+        if len(self._kept) >= self._most_kept:
             raise RetryLater("too much is waiting for NATS")
         kept = _Kept(
             Message(facts.subject_of(fact), facts.encode(fact), facts.id_of(fact)),
@@ -96,9 +97,15 @@ class Recorder:
         batch = [self._kept[index] for index in range(min(len(self._kept), TOGETHER))]
         try:
             await self._bus.publish(streams.EVENTS.name, [kept.message for kept in batch])
-        except BusError as error:
+        except Exception as error:  # whatever it is, what visitors did is kept
             if not self._away:
-                _log.warning("%d clicks, opens and wishes wait for NATS: %s", len(self._kept), error)
+                expected = isinstance(error, BusError)
+                _log.warning(
+                    "%d clicks, opens and wishes wait for NATS: %s",
+                    len(self._kept),
+                    describe(error),
+                    exc_info=None if expected else error,
+                )
             self._away = True
             return False
         for kept in batch:

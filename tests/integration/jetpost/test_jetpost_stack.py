@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import urllib.request
+from urllib.error import HTTPError
 
 import pytest
 from process_watching import alive, until
@@ -150,6 +151,29 @@ async def test_setup_makes_the_streams(jetpost, empty_nats_server):
     bus = await NatsBus.connect(BusSettings(url=url), name="test")
     assert (await bus.stream_state("EVENTS")).last_sequence == 0
     await bus.close()
+
+
+async def test_public_pages_are_served_alone_with_nats_and_nothing_else(jetpost, empty_nats_server, free_port):
+    url, port = empty_nats_server.url, free_port()
+    assert await (await jetpost("setup", JETPOST_NATS_URL=url)).wait() == 0
+    public = {"JETPOST_NATS_URL": url, "JETPOST_WEB_PORT": str(port), "JETPOST_WEB_SERVE": "public"}
+    without = await jetpost("web", "run", **public)
+    assert "JETPOST_WEB_LINK_SECRET" in json.loads(await said(without, "link_secret"))["message"]
+    assert await without.wait() == 2
+
+    web = await jetpost("web", "run", **public, JETPOST_WEB_LINK_SECRET="correct horse battery staple")
+    await said(web, "started")
+
+    async def answers():
+        with contextlib.suppress(OSError):
+            return await asyncio.to_thread(get, f"http://localhost:{port}/readyz")
+
+    await until(answers)
+    assert "Disallow" in await asyncio.to_thread(get, f"http://localhost:{port}/robots.txt")
+    with pytest.raises(HTTPError, match="404"):
+        await asyncio.to_thread(get, f"http://localhost:{port}/api/campaigns")
+    web.terminate()
+    assert await web.wait() == 0
 
 
 def test_what_a_stack_gives_its_children_is_complete():
