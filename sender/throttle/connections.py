@@ -27,18 +27,19 @@ class Share(NamedTuple):
 def lease(state: State, me: str, wanted: int, busy: int, limit: int, now: float) -> tuple[State, Share]:
     """Renew the lease of a sender that could use `wanted` connections, and has `busy` in use, which it cannot give up at once.
 
-    Who asks first gets what is free. Where somebody is short, who has more than an equal part goes down to it.
+    Who asks first gets what is free. Where somebody is short, who has more than an equal part goes down to it, and what is left
+    over by equal parts goes round.
     """
     others = {name: held for name, held in state.leases.items() if held.until > now and name != me}
     wanted = max(wanted, busy)
     if not wanted:
         return msgspec.structs.replace(state, leases=others), Share(0, now)
     taken = sum(held.slots for held in others.values())
-    equal = limit // (1 + sum(1 for held in others.values() if held.wanted))
+    equal, rest = divmod(limit, 1 + sum(1 for held in others.values() if held.wanted))
     short = any(held.slots < held.wanted for held in others.values()) or taken + busy > limit
     mine = state.leases[me].slots if me in state.leases and state.leases[me].until > now else 0
-    most = equal if short and mine > equal else max(equal, mine) if short else wanted
-    share = Share(max(0, min(wanted, most, limit - taken)), now + LEASE_SECONDS)
+    part = equal if mine > equal or not rest else equal + 1
+    share = Share(max(0, min(wanted, part if short else wanted, limit - taken)), now + LEASE_SECONDS)
     return msgspec.structs.replace(
         state, leases={**others, me: Lease(max(share.slots, busy), wanted, share.until)}
     ), share

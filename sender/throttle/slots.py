@@ -78,6 +78,6 @@ class Slots:
             return
         wanted, busy, me = min(self._wanted(), limit), self.busy, self._shared.sender
         share = await self._shared.keeper.decide(self._key, lambda state: lease(state, me, wanted, busy, limit, now))
-        if share.slots != self._share.slots:
+        if self._share is _NONE or share.slots != self._share.slots:
             self._told(share.slots)
         self._share = share

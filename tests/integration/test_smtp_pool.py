@@ -272,3 +272,17 @@ def test_success_ends_the_wait():
     backoff.failed(0.0, 0.0, None)
     backoff.succeeded()
     assert backoff.left(0.0) == 0
+
+
+async def test_no_more_sessions_stay_open_than_may(simulator, pool_of):
+    pool = pool_of(await simulator(), max_connections=4)
+    async with AsyncExitStack() as leases:
+        for _ in range(4):
+            await leases.enter_async_context(pool.lease())
+    assert open_connections() == 4
+    pool.keep_open(2)
+    assert open_connections() == 2
+    async with pool.lease(), pool.lease():
+        pool.keep_open(1)
+        assert open_connections() == 2
+    assert open_connections() == 1
