@@ -125,8 +125,14 @@ class Runs:
         launching = asyncio.create_task(self.launch(checked))
         seconds = round(await self.accepted(name, self._small) - began, 3)
         await launching
-        self.tell(f"{name}: {seconds:.2f} s")
+        steps = [f"{word} {await self._at(word, name) - began:.2f}" for word in ("campaign_planned", "batch_queued")]
+        self.tell(f"{name}: {seconds:.2f} s ({', '.join(steps)})")
         return seconds
+
+    async def _at(self, word: str, name: str) -> float:
+        """When this was stated of a campaign."""
+        records = self._up.bus.read(streams.EVENTS.name, subjects.event(word, name))
+        return min([facts.decode(record.payload).at async for record in records])
 
     async def accepted(self, name: str, number: int) -> float:
         """Wait until so many mails of a campaign are accepted; when the last of them was."""
