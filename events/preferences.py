@@ -40,6 +40,13 @@ async def say(bus: Bus, preference: Preference) -> None:
         await bucket.update(key, _encode(preference), known.revision if known else 0)
 
 
+async def refusers(bus: Bus) -> frozenset[str]:
+    """The addresses (`identity`) of all who do not want to be counted. Raises `RetryLater`."""
+    bucket = await bus.bucket(streams.PREFERENCES)
+    said = [_decode(entry.value) for entry in await bucket.entries()]
+    return frozenset(identity(preference.address) for preference in said if not preference.tracked)
+
+
 async def follow(bus: Bus) -> AsyncIterator[tuple[str, Preference | None]]:
     """Every preference by its key, and every change; None: it was deleted. Never ends. Raises `RetryLater`."""
     bucket = await bus.bucket(streams.PREFERENCES)

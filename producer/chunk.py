@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
-from events import facts, ids, providers, schemas, streams, subjects
+from events import facts, ids, preferences, providers, schemas, streams, subjects
 from events.bus import Bus, Message
 from events.compression import MAX_FILLING_BYTES, Compressor
 from events.facts import EmailFailed, EmailSuppressed
@@ -86,6 +86,7 @@ class Press:
         """`suppression` None: nobody is suppressed."""
         self.campaign = campaign.id
         self._list = campaign.list
+        self._tracks = bool(campaign.tracking)
         self._suppression = suppression
         self._pool = campaign.pool
         self._renderer = renderer
@@ -97,6 +98,14 @@ class Press:
         self._subjects = {
             provider: subjects.mail_due(campaign.pool, provider, campaign.id) for provider in providers.PROVIDERS
         }
+
+    @property
+    def tracks(self) -> bool:
+        return self._tracks
+
+    def leave_uncounted(self, refusers: AbstractSet[str]) -> None:
+        """From the next mail on; addresses by `identity`."""
+        self._renderer.refusers = refusers
 
     async def print(self, rows: Sequence[Recipient], start: int, end: int, now: float, *, whole: bool = False) -> Chunk:
         """Render rows `start` to `end`, or unless `whole` until it is full, giving way to other tasks in between."""
@@ -198,6 +207,8 @@ class Presses:
         """Raises `RetryLater`; `KeyError` and `ValueError` where the campaign is not there or cannot be read."""
         press = self._presses.pop(campaign, None) or await self._make(campaign)
         self._presses[campaign] = press
+        if press.tracks:
+            press.leave_uncounted(await preferences.refusers(self._bus))
         while len(self._presses) > self.KEPT:
             del self._presses[next(iter(self._presses))]
         return press

@@ -7,6 +7,7 @@ rendered again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple, TypeAlias
 
 from events import ids
@@ -20,6 +21,7 @@ from producer.rendering.blanks import Blanks
 from producer.rendering.errors import Unrenderable
 from producer.rendering.message import MAC, TRACK_MAC, skeleton
 from producer.rendering.segments import Row
+from producer.rendering.tracking import COUNTED
 from producer.settings import ProducerSettings
 
 Filled: TypeAlias = "tuple[str, Filling, bool]"
@@ -41,7 +43,7 @@ def compile_campaign(campaign: CompiledCampaign, settings: ProducerSettings) -> 
 
 
 class Renderer:
-    """Renders the mails of one campaign; holds no state between them."""
+    """Renders the mails of one campaign; holds no state between them but who refuses to be counted."""
 
     row: Callable[[Recipient], Row]
     """What the templates see: the recipient's values and `compiled.SUPPLIED`, which cannot be overridden."""
@@ -54,9 +56,11 @@ class Renderer:
         self._link = f"{campaign.public_url}/u/{campaign.id}."
         self._digest = ids.mail_digests(campaign.id)
         self._mac = signer.mac
+        self.refusers: AbstractSet[str] = frozenset()
+        """Addresses (`identity`) whose readers do not want to be counted."""
         self.row = self._row
         if tracker is not None:
-            self._names = (*self._names, TRACK_MAC)
+            self._names = (*self._names, TRACK_MAC, COUNTED)
             self._track_mac = tracker.mac
             self.row = self._tracked_row
         pieces = skeleton(campaign)
@@ -74,11 +78,13 @@ class Renderer:
         return Row(zip(self._names, recipient.values + own, strict=True))  # of two with a name the later stays
 
     def _tracked_row(self, recipient: Recipient) -> Row:
-        mail_id = ids.spell(self._digest(identity(recipient.address)))
+        reader = identity(recipient.address)
+        mail_id = ids.spell(self._digest(reader))
         signed = self._signed + mail_id
         mac = self._mac(signed)
         own = (recipient.address, mail_id, mac, f"{self._link}{mail_id}.{mac}", *self._constants)
-        return Row(zip(self._names, (*recipient.values, *own, self._track_mac(signed)), strict=True))
+        tracking = (self._track_mac(signed), reader not in self.refusers)
+        return Row(zip(self._names, (*recipient.values, *own, *tracking), strict=True))
 
     def fill(self, recipient: Recipient) -> Filled:
         """The mail as what fills in `form`. Raises `Unrenderable`, whatever it is in the template or the values."""

@@ -21,9 +21,11 @@ from events.schemas import Tracking
 from producer.rendering.environment import environment
 from producer.rendering.protection import Protected, protect, unprotect
 
+COUNTED: Final = "jetpost_counted"
 CLICK_URL: Final = "jetpost_click_url"
 OPEN_URL: Final = "jetpost_open_url"
-"""Variables that the renderer supplies to templates which `track` has changed."""
+"""Variables that the renderer supplies to templates which `track` has changed: whether this reader is counted (some do not want
+it, and their mails are as if nobody was), and what links begin with."""
 
 _LINK_TAG: Final = re.compile(r"""<(?:a|area|v:\w+)\b(?:[^>"']|"[^"]*"|'[^']*')*>""", re.IGNORECASE)
 """Also in Outlook's conditional comments: their buttons are VML."""
@@ -79,7 +81,10 @@ def _numbered(
         left_alone[source] = None
         return href.group()
     number = links.setdefault(url, len(links) + 1)
-    return f'href="{{{{ {CLICK_URL} }}}}/{number}"'
+    quote_mark = "'" if href[2] is not None else '"'
+    as_it_was = href[1] or href[2] or href[3]
+    counted = f"{{% if {COUNTED} %}}{{{{ {CLICK_URL} }}}}/{number}{{% else %}}{as_it_was}{{% endif %}}"
+    return f"href={quote_mark}{counted}{quote_mark}"
 
 
 def is_web(source: str) -> bool:
@@ -116,5 +121,6 @@ def redirectable(url: str) -> str | None:
 def _with_pixel(html: str) -> str:
     """Last in the body: what comes after it would be missing where a mail is cut, and before it nothing is."""
     pixel = f'<img src="{{{{ {OPEN_URL} }}}}" width="1" height="1" alt="" style="display:block;border:0">'
+    pixel = f"{{% if {COUNTED} %}}{pixel}{{% endif %}}"
     end = html.lower().rfind("</body>")
     return f"{html}{pixel}" if end < 0 else f"{html[:end]}{pixel}{html[end:]}"

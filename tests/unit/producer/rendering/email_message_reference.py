@@ -28,6 +28,7 @@ def mail(campaign: CompiledCampaign, recipient: Recipient, mail_id: str) -> Emai
     if campaign.tracking:
         tracked = Signer(SECRET, "track").token(campaign.id, mail_id)
         values |= {
+            "jetpost_counted": True,
             "jetpost_click_url": f"{campaign.public_url}/c/{tracked}",
             "jetpost_open_url": f"{campaign.public_url}/o/{tracked}",
         }

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.addresses import identity
 from events.compression import MAX_FILLING_BYTES, Compressor, Decompressor, encode_dictionary
 from events.schemas import Tracking
 from events.tokens import Signer
@@ -45,8 +46,10 @@ CAMPAIGN = CompiledCampaign(
 )
 TRACKED = msgspec.structs.replace(
     CAMPAIGN,
-    html="<p><a href='{{ jetpost_click_url }}/1'>{{ name }}</a>{% if city %}<a href='{{ jetpost_click_url }}/12'>{{ city }}</a>"
-    "{% endif %}</p>\n<a href='{{ unsubscribe_url }}'>x</a><img src='{{ jetpost_open_url }}'></body>\n",
+    html="<p><a href='{% if jetpost_counted %}{{ jetpost_click_url }}/1{% else %}https://shop.example/{% endif %}'>{{ name }}</a>"
+    "{% if city %}<a href='{% if jetpost_counted %}{{ jetpost_click_url }}/12{% else %}https://shop.example/x{% endif %}'>"
+    "{{ city }}</a>{% endif %}</p>\n<a href='{{ unsubscribe_url }}'>x</a>"
+    "{% if jetpost_counted %}<img src='{{ jetpost_open_url }}'>{% endif %}</body>\n",
     tracking=Tracking(opens=True, clicks=True),
     links=tuple(f"https://shop.example/{number}" for number in range(1, 13)),
 )
@@ -216,10 +219,25 @@ def test_an_ordinary_mail_is_a_few_words_in_the_queue() -> None:
 
 def test_tracking_adds_one_word_to_a_mail_in_the_queue_however_many_links_it_has() -> None:
     plain, tracked = (compile_campaign(campaign, SETTINGS).fill(recipient())[1] for campaign in (CAMPAIGN, TRACKED))
-    assert len(tracked) == len(plain) + 1
+    assert len(tracked) == len(plain) + 1  # the MAC; the decision is a digit
     found = bodies(parse(render(TRACKED).message))["text/html"]
     token = Signer(reference.SECRET, "track").token(CAMPAIGN.id, render().mail_id)
     assert re.findall(r"/[co]/([^/']*)", found) == [token] * 3
+
+
+@pytest.mark.parametrize("campaign", [TRACKED, WHOLE], ids=["tracked", "tracked by Jinja2"])
+@given(addresses, unencoded, unencoded)
+def test_a_mail_to_who_does_not_want_to_be_counted_is_as_if_nobody_was(
+    campaign: CompiledCampaign, address: str, name: str, city: str
+) -> None:
+    renderer, to = compile_campaign(campaign, SETTINGS), recipient(address, name, city)
+    renderer.refusers = {identity(to.address)}
+    html = bodies(parse(renderer.render(to).message))["text/html"]
+    assert "/c/" not in html
+    assert "<img" not in html
+    assert html.count("'https://shop.example/") == 1 + bool(city)
+    renderer.refusers = {"somebody@else.example"}
+    assert renderer.render(to) == compile_campaign(campaign, SETTINGS).render(to)
 
 
 def test_a_header_of_nothing_but_the_campaign_is_constant() -> None:

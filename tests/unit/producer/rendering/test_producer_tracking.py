@@ -21,6 +21,11 @@ def tracked(html: str, tracking: Tracking = CLICKS):
     return track(html, tracking, CONSTANTS)
 
 
+def counted(number: int, link: str) -> str:
+    """What stands in place of a link."""
+    return f"{{% if jetpost_counted %}}{{{{ jetpost_click_url }}}}/{number}{{% else %}}{link}{{% endif %}}"
+
+
 def test_a_campaign_that_does_not_ask_for_it_is_not_tracked():
     html = '<body><a href="https://shop.example/">Shop</a></body>'
     assert track(html, Tracking(), CONSTANTS) == (html, (), ())
@@ -32,7 +37,7 @@ def test_links_of_the_same_address_share_a_number():
     )
     assert found.links == ("https://a.example/", "https://b.example/")
     assert re.findall(r"}}/(\d)", found.html) == ["1", "2", "1"]
-    assert 'class=x href="{{ jetpost_click_url }}/2"' in found.html
+    assert f'class=x href="{counted(2, "https://b.example/")}"' in found.html
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def test_jinja2_around_and_beside_links_stays_as_it_is():
     )
     changed = tracked(html).html
     for number, url in enumerate(("'https://a.example/'", '"https://b.example/"'), 1):
-        html = html.replace(url, f'"{{{{ jetpost_click_url }}}}/{number}"')
+        html = html.replace(url, f"{url[0]}{counted(number, url[1:-1])}{url[0]}")
     assert changed == html
 
 
@@ -91,8 +96,9 @@ def test_what_only_looks_like_a_link_is_left_alone():
 
 def test_the_pixel_is_last_in_the_body():
     found = tracked("<html><body><p>Hi</p></body></html>", Tracking(opens=True))
-    assert re.search(r'<p>Hi</p><img src="{{ jetpost_open_url }}"[^>]*></body></html>$', found.html)
-    assert tracked("<p>Hi</p>", Tracking(opens=True)).html.startswith("<p>Hi</p><img ")
+    pixel = r'{% if jetpost_counted %}<img src="{{ jetpost_open_url }}"[^>]*>{% endif %}'
+    assert re.search(rf"<p>Hi</p>{pixel}</body></html>$", found.html)
+    assert re.search(rf"^<p>Hi</p>{pixel}$", tracked("<p>Hi</p>", Tracking(opens=True)).html)
 
 
 def test_css_inlined_templates_can_be_tracked():
@@ -102,7 +108,10 @@ def test_css_inlined_templates_can_be_tracked():
     found = tracked(source, BOTH)
     assert found.links == ("https://a.example/",)
     assert "color: red" in found.html
-    assert environment("html").from_string(found.html).render(x="A", jetpost_click_url="C", jetpost_open_url="O")
+    urls = {"jetpost_click_url": "C", "jetpost_open_url": "O"}
+    render = environment("html").from_string(found.html).render
+    assert 'href="C/1"' in render(x="A", jetpost_counted=True, **urls)
+    assert render(x="A", jetpost_counted=False, **urls) == environment("html").from_string(source).render(x="A")
 
 
 @pytest.mark.parametrize(
