@@ -101,6 +101,8 @@ class Lane:
         """Sessions that work for this lane now."""
         self.since_done = 0
         """Turns that began since one ended."""
+        self.moves = 0
+        """How often it left a pool; turns of a pool that it has left do not count any more."""
         self.share: Share | None = None
         """What its campaign has had of the pool; once the lane is among `Lanes`."""
         self.taken_at = 0.0
@@ -238,6 +240,8 @@ class Lanes:
     def remove(self, lane: Lane) -> None:
         self._lanes.remove(lane)
         self._turns.remove(lane)
+        lane.turns = lane.since_done = 0
+        lane.moves += 1
 
     def notify(self) -> None:
         """Something changed that may make a lane ready. Wakes one session, which wakes the next if there was work for it."""
@@ -282,10 +286,11 @@ class Lanes:
         """Sessions that work for its lanes now."""
         return sum(lane.turns for lane in self._lanes if lane.provider == provider)
 
-    def done(self, lane: Lane) -> None:
-        """The turn that `next` gave is over."""
-        lane.turns -= 1
-        lane.since_done = 0
+    def done(self, lane: Lane, moves: int) -> None:
+        """The turn that `next` gave is over; `moves` were the lane's when it was given."""
+        if lane.moves == moves:
+            lane.turns -= 1
+            lane.since_done = 0
         self.notify()
 
     def _choose(self) -> Lane | None:

@@ -106,6 +106,7 @@ class _Turn:
     def __init__(self, line: _Line, lane: Lane, reserved: int) -> None:
         self.line = line
         self.lane = lane
+        self.moves = lane.moves
         self.held: list[Held] = []
         self.reserved = reserved
         """Taken from the budget and not yet tied to records."""
@@ -269,7 +270,7 @@ class Worker:
                 turn.end()
                 self._breaker.give_back(lane, turn.grants)
                 line.budget.give(turn.reserved)
-                line.lanes.done(lane)
+                line.lanes.done(lane, turn.moves)
 
     async def _next_turn(self, line: _Line) -> _Turn | None:
         """Waits until so few claimed mails are unstated that a session may claim as many as it takes, and then for work:

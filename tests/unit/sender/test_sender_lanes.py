@@ -100,7 +100,7 @@ async def test_a_lane_gets_no_more_than_its_share_while_others_have_work():
     waiting = asyncio.create_task(every.next())
     await asyncio.sleep(0)
     assert (first.count(slow), first.count(other), waiting.done()) == (2, 1, False)
-    every.done(slow)
+    every.done(slow, slow.moves)
     assert await waiting is slow
 
 
@@ -108,9 +108,9 @@ async def test_a_lane_that_is_alone_gets_every_session():
     alone = lane(mails=9)
     every = lanes(alone, lane("empty"))
     assert [await every.next() for _ in range(2)] == [alone] * 2
-    every.done(alone)
+    every.done(alone, alone.moves)
     assert [await every.next() for _ in range(2)] == [alone] * 2
-    every.done(alone)
+    every.done(alone, alone.moves)
     assert [await every.next() for _ in range(2)] == [alone] * 2
     assert alone.turns == 4
 
@@ -139,7 +139,7 @@ async def test_a_lane_whose_turns_do_not_end_leaves_the_sessions_of_the_others_a
     for _ in range(60):  # those of the others end, one after the other, and the stalled lane could have each
         ended = next(one for one in running if one is not stalled)
         running.remove(ended)
-        every.done(ended)
+        every.done(ended, ended.moves)
         running.append(await every.next())
     assert stalled.turns <= 4 + 1
 
@@ -152,7 +152,7 @@ async def test_a_lane_whose_turns_end_grows_to_its_share_where_others_have_littl
     for _ in range(8):
         while every._choose() is busy:
             await every.next()
-        every.done(busy)
+        every.done(busy, busy.moves)
     assert busy.turns == 10 - 1
 
 
