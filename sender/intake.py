@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from math import ceil
-from typing import Final
+from typing import Final, TypeVar
 
 from events import providers, streams
 from events.bus import Bus
@@ -27,6 +27,7 @@ from sender.settings import SenderSettings
 from sender.starts import Starts
 from sender.throttle.throttle import Throttle
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _LOOKS: Final = 4
@@ -53,6 +54,8 @@ class Intake:
         self._pools = frozenset(lanes)
         self._dictionaries = Dictionaries(bus)
         self._campaigns: dict[str, Campaign] = {}
+        self._news: dict[str, asyncio.Event] = {}
+        """Set when the campaign has changed, and then replaced."""
         self._feeding: dict[str, list[asyncio.Task[None]]] = {}
         self.starts = Starts(bus, clock, self._pools)
         self.open: set[Lane] = set()
@@ -78,6 +81,8 @@ class Intake:
         if key in self._campaigns and self._campaigns[key].routes != campaign.routes:
             await self._close_campaign(key)
         self._campaigns[key] = campaign
+        if (news := self._news.pop(key, None)) is not None:
+            news.set()
         self._breaker.follow(campaign)
         for lane in self.open:
             if lane.campaign.id == key:
@@ -98,6 +103,7 @@ class Intake:
         for lane in [lane for lane in self.open if lane.campaign.id == key]:
             await self._close_lane(lane)
         self._campaigns.pop(key, None)
+        self._news.pop(key, None)
         self._dictionaries.forget(key)
         self._breaker.forget(key)
         await self._throttle.forget(key)
@@ -140,9 +146,9 @@ class Intake:
         if not campaigns.route_of(self._campaigns[campaign], provider, self._pools):
             return
         patience = Patience("feed", self._settings.retry_pause_seconds)
-        decompressor = await patience.insist(lambda: self._dictionaries.decompressor(campaign))
+        decompressor = await self._once_there(campaign, patience, lambda: self._dictionaries.decompressor(campaign))
         name = streams.lane_name(campaign, self._campaigns[campaign].pool, provider)
-        consumer = await patience.insist(lambda: self._bus.consumer(streams.MAIL.name, name))
+        consumer = await self._once_there(campaign, patience, lambda: self._bus.consumer(streams.MAIL.name, name))
         lane = Lane(self._campaigns[campaign], provider, consumer, decompressor, self._bus.timing.hold_seconds)
         self._breaker.mark(lane)
         self.open.add(lane)
@@ -156,6 +162,24 @@ class Intake:
             except Exception as error:
                 _log.exception("feeding lane %s failed", name)
                 await patience.wait(error)
+
+    async def _once_there(self, campaign: str, patience: Patience, call: Callable[[], Awaitable[T]]) -> T:
+        """What a launch is about to make: asked for again after a while, and whenever the campaign has changed, as when it is
+        planned."""
+        while True:
+            news = self._news.setdefault(campaign, asyncio.Event())
+            try:
+                found = await call()
+            except BusError as error:
+                waiting = [asyncio.create_task(patience.wait(error)), asyncio.create_task(_wait(news))]
+                try:
+                    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for task in waiting:
+                        task.cancel()
+            else:
+                patience.succeeded()
+                return found
 
     async def _feed(self, lane: Lane, patience: Patience) -> None:
         settings = self._settings
@@ -211,6 +235,10 @@ class Intake:
             if aging:
                 await lane.consumer.extend([held.delivery for held in aging])
                 _renew(aging, asked, self._clock())
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 def _renew(extended: list[Held], asked: float, confirmed: float) -> None:

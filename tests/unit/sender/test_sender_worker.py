@@ -4,9 +4,9 @@ import asyncio
 
 import msgspec
 import pytest
-from sender_world import SETTINGS, World, refused
+from sender_world import DICTIONARY, SETTINGS, World, refused
 
-from events import dead_letters, facts, schemas, subjects
+from events import dead_letters, facts, schemas, streams, subjects
 from events.bus import Message
 from sender.drivers.base import NotTried, Unknown
 
@@ -315,3 +315,18 @@ async def test_a_retry_carries_what_the_next_attempt_needs(world):
     mail = schemas.decode_mail(record.payload)
     assert (mail.attempt, mail.charged, mail.history[0].code, record.id) == (2, 1, 451, "mail00/2")
     assert (await world.facts())[0].retry_at == world.clock() + 700
+
+
+async def test_a_lane_opens_as_soon_as_its_campaign_is_planned_however_long_it_was_waited_for():
+    """The sender saw the campaign before its lanes were there, and would look again only after a while."""
+    world = World(status="planning")
+    await world.bus.setup()
+    await world.set_campaign()
+    worker = await world.start(settings=msgspec.structs.replace(SETTINGS, retry_pause_seconds=900.0))
+    await world.until(lambda: "spring" in worker._intake._news)
+    await (await world.bus.blobs()).put("spring/dictionary", DICTIONARY)
+    for spec in streams.lanes("spring", "main"):
+        await world.bus.create_consumer(spec)
+    await world.set_campaign(status="running")
+    await world.until(lambda: len(worker._intake.open) == 5)
+    await worker.stop()
