@@ -29,7 +29,7 @@ from producer.rendering.renderer import compile_campaign
 _File = Annotated[
     Path, typer.Argument(help="The campaign file.", exists=True, dir_okay=False, readable=True, show_default=False)
 ]
-_PREVIEW_SECRET: Final = "preview"  # noqa: S105 - links of a preview lead nowhere
+_PREVIEW_SECRET: Final = "of a preview, whose links"  # noqa: S105 - links of a preview lead nowhere
 
 
 def register(app: typer.Typer) -> None:

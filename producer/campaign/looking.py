@@ -5,6 +5,7 @@ from __future__ import annotations
 from producer.campaign.check import Launchable
 from producer.errors import AudienceUnreadable
 from producer.recipients import audience
+from producer.recipients.audience import Projection
 from producer.recipients.recipient import Recipient
 from producer.recipients.sql.audience import SqlAudience
 from producer.recipients.sql.looking import size_of
@@ -16,14 +17,14 @@ def notes(launchable: Launchable) -> list[str]:
     if not isinstance(source, SqlAudience):
         return []
     try:
-        size = size_of(source)
-        found = audience.look(source, launchable.projection, 10)
-        columns = audience.columns(source)
+        size, columns = size_of(source), audience.columns(source)
+        whole = Projection(launchable.projection.address, columns, ("",) * len(columns))
+        found = audience.look(source, whole, 10)
     except AudienceUnreadable as error:
         return [str(error)]
     lines = [f"{source}: {size or 'rows not counted'}; columns {', '.join(columns)}"]
     first = next((row for row in found if isinstance(row, Recipient)), None)
     if first is not None:
-        values = zip(launchable.campaign.fields, first.values, strict=True)
-        lines.append(", ".join(["for example: " + first.address, *(f"{name} = {value}" for name, value in values)]))
+        values = zip(columns, first.values, strict=True)
+        lines.append("for example: " + ", ".join(f"{name} = {value}" for name, value in values))
     return lines

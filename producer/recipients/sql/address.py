@@ -12,6 +12,8 @@ from producer.settings import Database
 
 CONNECT_SECONDS: Final = 10
 _SQLITE_FILE: Final = re.compile(r"(?:sqlite://(?P<path>/.*)|(?P<bare>[^:?]*\.(?:db|sqlite|sqlite3)))", re.DOTALL)
+_SHORTEST_SECRET: Final = 4
+"""A shorter one protects nothing, and hiding it would garble every message."""
 _PASSWORDS: Final = re.compile(r"(?<=[?&])(?:password|sslpassword|pwd)=([^&]*)")
 
 
@@ -75,7 +77,8 @@ def _secrets(uri: str, password: str) -> tuple[str, ...]:
     user, at, _ = uri.partition("://")[2].rpartition("@")
     if at:
         found.append(user.partition(":")[2])
-    return tuple(dict.fromkeys(form for secret in found for form in (secret, unquote(secret)) if secret))
+    forms = [form for secret in found for form in (secret, unquote(secret)) if len(form) >= _SHORTEST_SECRET]
+    return tuple(dict.fromkeys(forms))
 
 
 def _how_to_set(name: str) -> str:

@@ -82,7 +82,7 @@ def test_a_check_tells_the_number_of_rows_the_columns_and_an_example(judge) -> N
     assert checked.launchable is not None
     assert notes(checked.launchable) == [
         "The query on the database 'crm': 2 rows; columns id, email, first_name",
-        "for example: a@x.de, first_name = A",
+        "for example: id = 1, email = a@x.de, first_name = A",
     ]
 
 

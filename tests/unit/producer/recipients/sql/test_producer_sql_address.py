@@ -61,8 +61,8 @@ def test_an_address_of_an_unknown_kind_needs_a_driver() -> None:
 
 
 def test_what_is_secret_is_known_in_every_spelling() -> None:
-    address = address_of("crm", Database(url="postgresql://me:h%26sh@host/crm?sslpassword=key", password=""))
-    assert set(address.secrets) == {"h%26sh", "h&sh", "key"}
+    address = address_of("crm", Database(url="postgresql://me:h%26sh@host/crm?sslpassword=a-key", password=""))
+    assert set(address.secrets) == {"h%26sh", "h&sh", "a-key"}
 
 
 def test_a_database_shows_no_password() -> None:
