@@ -9,6 +9,7 @@ import msgspec
 
 from events.providers import Provider
 from events.secrets import Discreet
+from events.verp import MIN_SECRET_BYTES
 from sender.adaptive.settings import AdaptiveSettings
 from sender.breaker.settings import BreakerSettings
 from sender.throttle.limits import Limits
@@ -107,7 +108,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """A server's own `try again in` is believed up to this."""
 
 
-class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
+class SenderSettings(Discreet, frozen=True, kw_only=True):
     """How a sender works."""
 
     pools: dict[str, Relay] = msgspec.field(default_factory=lambda: {"default": Relay()})
@@ -124,6 +125,9 @@ class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Mails in one fetch from a lane. Larger saves little; smaller costs the server a request each."""
     prefetch_mails: int = 500
     """Mails that wait in this process per lane, unclaimed: if it dies they come again after the ack-wait, without doubt."""
+    verp_secret: str = ""
+    """With it every mail has a return path of its own, `bounces+…@` where the campaign's is `bounces@`, by which its bounce is
+    known and forged ones are not believed. At least 16 random characters, the same for all senders. A secret."""
     failover_after_seconds: float = 30.0
     """A pool to which no connection could be made for so long counts as down: campaigns that name another beside it go on there.
     Longer than a relay takes to restart."""
@@ -138,3 +142,8 @@ class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """First pause after NATS or a relay failed; doubles up to 15 s, so that an outage is neither missed nor hammered."""
     stop_seconds: float = 50.0
     """How long a stopping sender waits for outcomes of what it claimed; below a minute, which orchestrators grant."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError`, which says what to do."""
+        if self.verp_secret and len(self.verp_secret.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"verp_secret is too short: make it at least {MIN_SECRET_BYTES} random characters")

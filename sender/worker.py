@@ -33,6 +33,7 @@ from events.compression import FrameRefused
 from events.metrics import SUPPRESSION_ENTRIES
 from events.suppression import PLAIN, Hashing
 from events.suppression_list import SuppressionList
+from events.verp import Verp
 from sender import admission, retry
 from sender.acknowledger import Acknowledger
 from sender.adaptive.learner import Learner
@@ -148,6 +149,7 @@ class Worker:
         self._clock = clock
         self._random = random
         self._signing = Signing(settings.dkim, clock)
+        self._verp = Verp(settings.verp_secret) if settings.verp_secret else None
         self._lines = {
             name: _Line(
                 name,
@@ -335,12 +337,13 @@ class Worker:
     def _open(self, lane: Lane, held: Sequence[Held]) -> list[_Try]:
         """The mails, decompressed; one that cannot be is given up, as it never could be."""
         opened: list[_Try] = []
-        restore, return_path = lane.decompressor.restore, lane.campaign.return_path
+        restore, return_path, verp = lane.decompressor.restore, lane.campaign.return_path, self._verp
         for one in held:
             mail = one.mail
             try:
                 message, in_lines = restore(mail.body)
-                outbound = Outbound(mail.mail_id, mail.recipient, return_path, message, mail.smtputf8, in_lines)
+                back = return_path if verp is None else verp.address(return_path, lane.campaign.id, mail.mail_id)
+                outbound = Outbound(mail.mail_id, mail.recipient, back, message, mail.smtputf8, in_lines)
                 opened.append((one, outbound))
             except FrameRefused as error:
                 given_up = GiveUp("unreadable", "unreadable", Reply(0, "", str(error)))
@@ -364,12 +367,16 @@ class Worker:
         return won, taken
 
     async def _deliver(self, driver: Driver, turn: _Turn, tries: Sequence[_Try]) -> list[_Try]:
-        """Deliver, and have the outcomes recorded; returns those that the session certainly did not take.
+        """Deliver, as limits let them pass, and have the outcomes recorded; returns those that the session certainly did not take."""
+        while tries and (going := await turn.may_go(len(tries))):
+            left = await self._deliver_now(driver, turn, tries[:going])
+            tries = [*left, *tries[going:]]
+            if left:
+                break
+        return list(tries)
 
-        A mail whose hold has lapsed is let go: somebody else may have been given it, and will find its claim.
-        """
-        going = await turn.may_go(len(tries)) if tries else 0
-        tries, later = tries[:going], tries[going:]
+    async def _deliver_now(self, driver: Driver, turn: _Turn, tries: Sequence[_Try]) -> list[_Try]:
+        """A mail whose hold has lapsed is let go: somebody else may have been given it, and will find its claim."""
         now, lane = self._clock(), turn.lane
         good = [one for one in tries if now - one[0].since <= lane.hold_seconds]
         if len(good) < len(tries):
@@ -378,11 +385,11 @@ class Worker:
         if suppressed:
             good = self._state_suppressed(turn, good, suppressed)
         if not good:
-            return list(later)
+            return []
         outcomes = await driver.deliver([outbound for _, outbound in good])
         results = list(zip(good, outcomes, strict=True))
         self._record(turn, [(held, outcome) for (held, _), outcome in results if not isinstance(outcome, NotTried)])
-        return [*(one for one, outcome in results if isinstance(outcome, NotTried)), *later]
+        return [one for one, outcome in results if isinstance(outcome, NotTried)]
 
     def _state_suppressed(self, turn: _Turn, tries: list[_Try], suppressed: Mapping[str, str]) -> list[_Try]:
         """Returns the others."""

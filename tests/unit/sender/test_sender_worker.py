@@ -8,7 +8,9 @@ from sender_world import DICTIONARY, SETTINGS, World, refused
 
 from events import dead_letters, facts, schemas, streams, subjects
 from events.bus import Message
+from events.verp import Verp
 from sender.drivers.base import NotTried, Unknown
+from sender.settings import SenderSettings
 
 
 @pytest.fixture
@@ -36,6 +38,24 @@ async def test_the_mail_on_the_wire_is_the_one_that_was_queued(world):
     await world.until_settled()
     assert seen[0].message.endswith(b"news of the week.\r\nmail00")
     assert (seen[0].recipient, seen[0].return_path) == ("mail00@example.org", "bounces@example.com")
+
+
+async def test_with_a_secret_every_mail_has_a_return_path_that_tells_which_it_is(world):
+    await world.queue("mail00", "mail01")
+    seen = {}
+    world.relay.answer = lambda outbound, at, answer=world.relay.answer: (
+        seen.setdefault(outbound.mail_id, outbound.return_path) and answer(outbound, at)
+    )
+    await world.start(settings=msgspec.structs.replace(SETTINGS, verp_secret="sixteen or more letters"))
+    await world.until_settled()
+    verp = Verp("sixteen or more letters")
+    assert seen == {mail: verp.address("bounces@example.com", "spring", mail) for mail in ("mail00", "mail01")}
+    assert len(set(seen.values())) == 2
+
+
+def test_a_secret_that_is_too_short_is_refused():
+    with pytest.raises(ValueError, match="verp_secret is too short"):
+        SenderSettings(verp_secret="short")
 
 
 async def test_a_transient_failure_is_retried_with_its_history(world):
