@@ -98,8 +98,8 @@ class Closing:
     async def look(self) -> None:
         """Measure the queues, and close what is done."""
         measured = await queues.measure(self._bus)
-        queues.show(measured)
         known = await campaigns.all_of(self._bus)
+        queues.show(measured, known)
         queues.show_campaigns(known)
         for campaign in known:
             if campaign.finished_at is None and campaign.status != "planning":

@@ -74,11 +74,16 @@ def by_last_token(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(found)
 
 
-def show(queues: Queues) -> None:
-    """Set the gauges. A lane that is empty is not shown any more, rather than with what it last held."""
+def show(queues: Queues, campaigns: Iterable[Campaign] = ()) -> None:
+    """Set the gauges. A lane that is empty is not shown any more, rather than with what it last held.
+
+    Mails of campaigns that wait for their start are not due, although they lie where those do.
+    """
+    held = {campaign.id for campaign in campaigns if campaign.is_scheduled}
     depths: Counter[tuple[str, str]] = Counter()
-    for (pool, provider, _), count in queues.due.items():
-        depths[pool, provider] += count
+    for (pool, provider, campaign), count in queues.due.items():
+        if campaign not in held:
+            depths[pool, provider] += count
     metrics.QUEUE_DEPTH.clear()
     for (pool, provider), count in depths.items():
         metrics.QUEUE_DEPTH.labels(pool, provider).set(count)

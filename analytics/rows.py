@@ -188,44 +188,42 @@ def mail_row(sequence: int, fact: MailFact) -> Row:
 
 def campaign_row(sequence: int, fact: CampaignFact) -> Row:
     """A row of `tables.CAMPAIGN_FACTS`. Raises `ValueError` for what would not fit."""
+    told: dict[str, Any]
     match fact:
         case CampaignStarted():
-            return _campaign(sequence, fact, name=fact.name, pool=fact.pool)
+            told = {"name": fact.name, "pool": fact.pool}
         case BatchPlanned():
-            return _campaign(sequence, fact, batch=fact.batch, planned=fact.planned)
+            told = {"batch": fact.batch, "planned": fact.planned}
         case CampaignPlanned():
-            return _campaign(
-                sequence,
-                fact,
-                planned=fact.planned,
-                batches=fact.batches,
-                duplicates=fact.duplicates,
-                rejected=fact.rejected,
-            )
+            told = {
+                "planned": fact.planned,
+                "batches": fact.batches,
+                "duplicates": fact.duplicates,
+                "rejected": fact.rejected,
+            }
         case BatchQueued():
-            return _campaign(
-                sequence,
-                fact,
-                batch=fact.batch,
-                queued=fact.queued,
-                failed=fact.failed,
-                suppressed=fact.suppressed,
-                raw_bytes=fact.raw_bytes,
-                queued_bytes=fact.queued_bytes,
-            )
+            told = {
+                "batch": fact.batch,
+                "queued": fact.queued,
+                "failed": fact.failed,
+                "suppressed": fact.suppressed,
+                "raw_bytes": fact.raw_bytes,
+                "queued_bytes": fact.queued_bytes,
+            }
         case CampaignClosed():
-            return _campaign(sequence, fact, status=fact.status, batch=fact.reopened, cancelled=fact.cancelled)
+            told = {"status": fact.status, "batch": fact.reopened, "cancelled": fact.cancelled}
         case CampaignReopened():
-            return _campaign(sequence, fact, batch=fact.reopened)
+            told = {"batch": fact.reopened}
         case SendingStarted():
-            return _campaign(sequence, fact)
+            told = {}
         case BreakerOpened():
-            counts = {"batch": fact.number, "failed": fact.bad, "queued": fact.mails}
-            return _campaign(sequence, fact, name=fact.provider, pool=fact.pool, status=fact.cause, **counts)
+            told = {"name": fact.provider, "pool": fact.pool, "status": fact.cause, "batch": fact.number}
+            told |= {"failed": fact.bad, "queued": fact.mails}
         case BreakerClosed():
-            return _campaign(sequence, fact, name=fact.provider, pool=fact.pool, status=fact.by, batch=fact.number)
+            told = {"name": fact.provider, "pool": fact.pool, "status": fact.by, "batch": fact.number}
         case _:
             assert_never(fact)
+    return _campaign(sequence, fact, **told)
 
 
 def reaction_row(sequence: int, fact: Reaction) -> Row:

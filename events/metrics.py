@@ -103,7 +103,11 @@ MAILS_SUPPRESSED = Counter("mails_suppressed", "Recipients for whom no mail was 
 PRODUCER_ERRORS = Counter("producer_errors", "Batches that failed for a reason other than the bus and are tried again")
 MAILS_UNRENDERABLE = Counter("mails_unrenderable", "Recipients whose mail could not be rendered", ["campaign"])
 QUEUED_BYTES = Counter("queued_bytes", "Bytes of queued mails, `raw` as messages and `stored` as compressed", ["form"])
-QUEUE_DEPTH = Gauge("queue_depth", "Mails due and not yet settled, by lane", ["pool", "provider"])
+QUEUE_DEPTH = Gauge(
+    "queue_depth",
+    "Mails due and not yet settled, by lane; without those of campaigns that wait for their start",
+    ["pool", "provider"],
+)
 BREAKERS_OPEN = Gauge(
     "breakers_open",
     "1 while the circuit breaker stops a lane of a campaign; without pool and provider: the whole campaign",

@@ -9,6 +9,7 @@ import msgspec
 
 from analytics import progress
 from analytics.reports import RATE_WINDOW_SECONDS
+from analytics.web import figures
 from analytics.web.models import CampaignInfo, Health, LaneDepth, Progress
 from events import streams
 from events.breaker import Opening
@@ -80,7 +81,7 @@ def with_stopped(health: Health, stopped: Mapping[str, Mapping[str, Opening]]) -
 
 def of_campaign(health: Health, info: CampaignInfo, made: Progress, lanes: Sequence[LaneDepth], now: float) -> Health:
     """The health, with what is wrong with this campaign."""
-    settled_in = info.created_at is not None and now - info.created_at > 2 * RATE_WINDOW_SECONDS
+    settled_in = not info.scheduled and now - figures.began_at(info, now) > 2 * RATE_WINDOW_SECONDS
     due = any(lane.waiting or lane.in_flight for lane in lanes)
     is_still = info.status in {"planning", "running"} and settled_in and due and made.rate == 0
     return _also(health, STANDING_STILL) if is_still and health.analytics == "live" else health

@@ -60,6 +60,13 @@ async def test_batches_of_a_campaign_that_was_moved_between_classes_are_counted_
     assert (await queues.measure(filled_bus)).batches == {"spring": 2}
 
 
+async def test_mails_of_a_campaign_that_waits_for_its_start_are_not_due(filled_bus):
+    scheduled = Campaign("spring", "Spring", "running", "main", "b@example.com", 1.0, starts_at=9.0)
+    queues.show(await queues.measure(filled_bus), [scheduled])
+    assert REGISTRY.get_sample_value("queue_depth", {"pool": "main", "provider": "gmail"}) is None
+    assert REGISTRY.get_sample_value("queue_depth", {"pool": "main", "provider": "yahoo"}) == 1
+
+
 def test_gauges_show_what_waits_for_its_start_and_why_campaigns_are_paused():
     def gauge(name, **labels):
         return REGISTRY.get_sample_value(name, labels)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from analytics.web import models
-from events import campaigns
+from events import campaigns, schedule
 
 COMMAND = {"X-Jetpost-Command": "1"}
 
@@ -201,3 +201,17 @@ async def test_requests_are_counted_by_route_and_not_by_campaign(client):
     metrics = (await client.get("/metrics")).text
     assert 'http_request_seconds_count{route="/api/campaigns/{id}",status="200"}' in metrics
     assert "spring-launch" not in metrics
+
+
+async def test_a_scheduled_campaign_says_when_it_starts_and_one_that_missed_it_why_it_waits(client, bus, clock):
+    start = clock() + 3_600
+    await campaigns.change(bus, "spring-launch", lambda one: msgspec.structs.replace(one, starts_at=start))
+    told = (await client.get("/api/campaigns/spring-launch")).json()["campaign"]
+    assert (told["scheduled"], told["starts_at"], told["started_at"]) == (True, start, None)
+    await campaigns.change(bus, "spring-launch", lambda one: schedule.begin(one, start + 9_000))
+    told = (await client.get("/api/campaigns/spring-launch")).json()["campaign"]
+    assert (told["status"], told["pause_reason"], told["scheduled"]) == ("paused", "past_due", True)
+    assert "jetpost resume spring-launch" in told["pause_note"]
+    clock.advance(20_000)
+    resumed = (await client.post("/api/campaigns/spring-launch/resume", headers=COMMAND)).json()["campaign"]
+    assert (resumed["status"], resumed["started_at"], resumed["pause_reason"]) == ("running", clock(), "")

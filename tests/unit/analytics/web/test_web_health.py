@@ -54,6 +54,10 @@ def test_a_campaign_that_moves_waits_for_retries_is_paused_or_has_just_begun_doe
     assert of_campaign(created_at=NOW - 5) == ""
 
 
+def test_a_campaign_that_waits_for_its_start_or_has_just_started_does_not_stand_still():
+    assert of_campaign(scheduled=True, starts_at=NOW + 60) == of_campaign(started_at=NOW - 5) == ""
+
+
 async def test_what_is_not_ingested_counts_as_lag_also_where_it_was_acknowledged(memory_bus):
     await memory_bus.publish("EVENTS", [Message("events.accepted.spring", b"")] * 100)
     book = progress.Book(await memory_bus.bucket(streams.INGEST))
