@@ -27,7 +27,7 @@ from events.addresses import identity
 from events.bus import Bus, Message
 from events.errors import BusError
 
-Reason: TypeAlias = Literal["soft_bounce", "manual", "hard_bounce", "unsubscribe", "complaint"]
+Reason: TypeAlias = Literal["soft_bounce", "esp_list", "manual", "hard_bounce", "unsubscribe", "complaint"]
 """Why an address gets no mail; the gravest last."""
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
@@ -74,6 +74,8 @@ class Entry(NamedTuple):
     expires_at: float | None = None
     key: bytes = b""
     """Stands for the address where that is not known."""
+    replaces: bool = False
+    """What was said of the address before, for this list, holds no longer: a removal and an entry at once."""
 
 
 class Removal(NamedTuple):
@@ -118,7 +120,7 @@ PLAIN: Final = Hashing()
 class Rows(msgspec.Struct, frozen=True, array_like=True):
     """One message: entries, or removals, which share all that is not in columns. New fields go last, with defaults."""
 
-    action: Literal["add", "remove"]
+    action: Literal["add", "remove", "replace"]
     list: str
     reason: str
     """Empty for removals."""
@@ -154,11 +156,11 @@ class Rows(msgspec.Struct, frozen=True, array_like=True):
         return packed.decode().split("\n")
 
     def entries(self) -> Sequence[Entry]:
-        """What was said, for a message that adds."""
+        """What was said, for a message that adds or replaces."""
         columns = zip(self.each_address(), _numbers(self.times), self.each_expiry(), self.each_key(), strict=True)
         reason = reason_of(self.reason)
         return [
-            Entry(address, reason, at, self.source, self.list, expiry or None, key)
+            Entry(address, reason, at, self.source, self.list, expiry or None, key, self.action == "replace")
             for address, at, expiry, key in columns
         ]
 
@@ -183,7 +185,7 @@ def reason_of(word: str) -> Reason:
     return word if word in REASONS else REASONS[-1]
 
 
-_Kind: TypeAlias = tuple[Literal["add", "remove"], str, str, str]
+_Kind: TypeAlias = tuple[Literal["add", "remove", "replace"], str, str, str]
 
 
 class Packer:
@@ -214,7 +216,7 @@ class Packer:
 
 def _kind_of(one: Entry | Removal) -> _Kind:
     if isinstance(one, Entry):
-        return "add", one.list, one.reason, one.source
+        return "replace" if one.replaces else "add", one.list, one.reason, one.source
     return "remove", one.list, "", one.source
 
 

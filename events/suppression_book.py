@@ -95,7 +95,8 @@ async def _standing(bus: Bus, end: SuppressionList, clock: Clock) -> AsyncIterat
             stands = table.get(key) == number and removed.get((rows.list, key), 0) <= said_at
             if stands and not is_expired(number, clock()):
                 table.set(key, 0)
-                yield entry._replace(address="" if hashing.conceals else entry.address, key=key)
+                address = "" if hashing.conceals else entry.address
+                yield entry._replace(address=address, key=key, replaces=False)
 
 
 async def _messages(bus: Bus, first: int, last: int) -> AsyncIterator[tuple[Record, Rows]]:
@@ -134,7 +135,7 @@ async def told_of(bus: Bus, hashing: Hashing, key: bytes, clock: Clock) -> Told:
         place = None if rows is None else _place_of(key, keys_of(rows, hashing))
         if rows is None or place is None or known.is_outdated(rows):
             continue
-        adds = rows.action == "add"
+        adds = rows.action != "remove"
         known.take_in(rows, key, numbers_of(rows)[place : place + 1] if adds else (), record.sequence)
         said.append((rows.entries() if adds else rows.removals())[place])
     entries = [one for one in said if isinstance(one, Entry) and one.list in known.tables]

@@ -77,9 +77,9 @@ class Known:
         """The place of the last removal, as far as the stream still tells of it."""
 
     def take_in(self, rows: Rows, keys: bytes | memoryview, numbers: Sequence[int], sequence: int) -> None:
-        if rows.action == "remove":
+        if rows.action != "add":
             self._remove(rows.list, keys, sequence)
-        elif not self.is_outdated(rows):
+        if rows.action != "remove" and not self.is_outdated(rows):
             if rows.as_of and self.removed:
                 keys, numbers = self._not_removed_since(rows, keys, numbers)
             self.tables.setdefault(rows.list, Table()).raise_to(keys, numbers)

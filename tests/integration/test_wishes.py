@@ -172,7 +172,7 @@ async def test_coming_back_lifts_what_they_said_and_nothing_else(bus, hashing):
     await suppression.suppress(bus, entries, hashing)
     await lifting.lift(bus, Removal(ADA, AT + 60, "page"), hashing)
     stands = list(await lifting._said(bus, Removal(ADA, 0), hashing))
-    assert [(entry.reason, entry.source) for entry in stands] == [("hard_bounce", "campaign winter (stands)")]
+    assert [(entry.reason, entry.source) for entry in stands] == [("hard_bounce", "campaign winter")]
     assert len(await lifting._said(bus, Removal(BEN, 0), hashing)) == 1
 
 

@@ -98,6 +98,17 @@ async def test_a_removal_takes_back_what_was_said_before_it_on_its_list(bus):
     assert known.among("", PEOPLE) == {"ann@example.com": "manual"}
 
 
+async def test_an_entry_may_replace_what_was_said_before_it_and_weaken_it(bus):
+    await suppress(bus, [entry(reason="complaint"), entry(reason="complaint", list="news")])
+    await suppress(bus, [entry(reason="hard_bounce", replaces=True)])
+    known = await loaded(bus)
+    assert known.among("", PEOPLE) == {"ann@example.com": "hard_bounce"}
+    told = await suppression_book.told_of(bus, PLAIN, PLAIN.key("ann@example.com"), lambda: NOW)
+    assert {(one.list, one.reason) for one in told.in_force} == {("", "hard_bounce"), ("news", "complaint")}
+    await suppression_book.compact(bus, PLAIN, lambda: NOW)
+    assert (await loaded(bus)).among("", PEOPLE) == {"ann@example.com": "hard_bounce"}
+
+
 async def test_a_list_that_became_empty_costs_nothing_again(bus):
     await suppress(bus, [entry()])
     await suppress(bus, [Removal("ann@example.com", NOW)])
@@ -288,9 +299,10 @@ ADD = st.builds(
     list=st.sampled_from(("", "", "news")),
     expires_at=st.sampled_from((None, NOW - 5, NOW + 5, NOW + 50)),
 )
+REPLACE = ADD.map(lambda one: one._replace(replaces=True))
 REMOVE = st.builds(Removal, st.sampled_from(PEOPLE[:2]), st.just(NOW), list=st.sampled_from(("", "", "news")))
 STEPS = st.lists(
-    st.one_of(ADD, REMOVE, st.just("follow"), st.sampled_from((0, 1))), min_size=8, max_size=24
+    st.one_of(ADD, ADD, REPLACE, REMOVE, st.just("follow"), st.sampled_from((0, 1))), min_size=8, max_size=24
 )  # a number: the next step of one of two compactions that run at once
 
 
@@ -344,7 +356,8 @@ def test_everybody_knows_the_same_whatever_was_said_and_compacted_in_between(ste
                 case Entry():
                     said = step._replace(source=str(number))
                     await suppress(bus, [said])
-                    model.setdefault((step.list, step.address), []).append(said)
+                    before = [] if step.replaces else model.get((step.list, step.address), [])
+                    model[step.list, step.address] = [*before, said]
                 case Removal():
                     await suppress(bus, [step._replace(source=str(number))])
                     model[step.list, step.address] = []
