@@ -29,27 +29,22 @@ from producer import room, staging
 from producer.campaign import compiled
 from producer.campaign.check import Checked, Launchable
 from producer.checkpoint import Checkpoint, CheckpointKeeper
-from producer.errors import AudienceEmpty, CampaignUnrenderable, RejectsUnwritable
+from producer.errors import QueryFailed, RejectsUnwritable
+from producer.first import first_recipient
 from producer.patience import ToldPatience
-from producer.recipients import audience
 from producer.recipients.audience import AudienceFile, Reading
 from producer.recipients.opening import require_whole
 from producer.recipients.recipient import Recipient
 from producer.recipients.rejects import RejectsFile, path_beside
-from producer.recipients.rows import Rejected
 from producer.recipients.sql.audience import SqlAudience
 from producer.recipients.sql.dialects import Key
 from producer.registration import Registered, batch_id, register
-from producer.rendering.errors import Unrenderable
 from producer.rendering.renderer import compile_campaign
 from producer.settings import ProducerSettings
 from producer.splitter import Batch, Beginning, Counts, End, split
 from producer.staging import Stage
 
 REPORT_EVERY_SECONDS: Final = 0.25
-_ROWS_AT_HAND: Final = 1_000
-_MAILS_TRIED: Final = 100
-"""So many mails in a row that cannot be rendered are the template's fault."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -98,7 +93,7 @@ async def launch(
     if isinstance(launchable.audience, AudienceFile):
         await asyncio.to_thread(require_whole, launchable.audience.path, launchable.audience.compression)
     run = _Run(bus, launchable, settings, clock, on_progress)
-    first = None if await run.has_batches() else await asyncio.to_thread(_first_recipient, launchable, settings)
+    first = None if await run.has_batches() else await asyncio.to_thread(first_recipient, launchable, settings)
     await run.register()
     if first is not None:
         await run.store(first)
@@ -196,7 +191,11 @@ class _Run:
             after = checkpoint.end.key if checkpoint.end else None
             self._reading = Reading(source, self._launchable.projection, after=after)
             place = self._reading.place if isinstance(source, SqlAudience) else None
-            await self._cut(self._reading, place, beginning)
+            try:
+                await self._cut(self._reading, place, beginning)
+            except QueryFailed as error:
+                hint = f" {self._planned:,} are planned; the same command goes on behind them." if self._planned else ""
+                raise QueryFailed(f"{error}{hint}") from error
         await self._stage.clear()
 
     async def _go_on(self, checkpoint: Checkpoint, end: End) -> Beginning:
@@ -310,39 +309,6 @@ class _Run:
 def _require_writable(folder: Path) -> None:
     if not os.access(folder, os.W_OK):
         raise RejectsUnwritable(f"{folder} cannot be written to. Set `rejects_dir` to a folder that can.")
-
-
-def _first_recipient(launchable: Launchable, settings: ProducerSettings) -> Recipient:
-    """The first whose mail can be rendered: it serves as dictionary of all others.
-
-    Raises `AudienceEmpty`, `CampaignUnrenderable` and `AudienceUnreadable`.
-    """
-    try:
-        renderer = compile_campaign(launchable.campaign, settings)
-    except ValueError as error:
-        raise CampaignUnrenderable(str(error)) from error
-    reasons: list[str] = []
-    for row in _rows_to_try(launchable):
-        if not isinstance(row, Recipient):
-            continue
-        try:
-            renderer.render(row)
-        except Unrenderable as error:
-            reasons.append(str(error))
-        else:
-            return row
-        if len(reasons) == _MAILS_TRIED:
-            break
-    if reasons:
-        raise CampaignUnrenderable(f"Not one of the first {len(reasons)} mails can be rendered: {reasons[0]}.")
-    raise AudienceEmpty(f"Nobody in {launchable.audience} can be mailed: it has no row with a usable address.")
-
-
-def _rows_to_try(launchable: Launchable) -> Iterator[Recipient | Rejected]:
-    """Of a query those that come to hand, before all in order: sorting them may take a while."""
-    if isinstance(launchable.audience, SqlAudience):
-        yield from audience.look(launchable.audience, launchable.projection, _ROWS_AT_HAND)
-    yield from audience.read(launchable.audience, launchable.projection)
 
 
 async def _put(blobs: Blobs, name: str, data: bytes) -> None:

@@ -5,6 +5,7 @@ At every step with SQLite, at some with PostgreSQL, where a launch takes a tenth
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import databases
 import pytest
 from databases import ID, People, PostgresPeople, SqlitePeople, planned, refill, settings_for, write_campaign
 from fakes import FakeClock
+from process_watching import until
 from producing import Killed, Life, Mortal
 
 from events import campaigns
@@ -187,13 +189,19 @@ async def test_rows_with_one_key_stay_in_one_batch(folder, people, ties: int) ->
         calls += 7 if isinstance(people, SqlitePeople) else 41
 
 
-async def test_what_changes_while_a_launch_reads_is_not_seen_by_it(memory_bus, folder, postgres) -> None:
+def many_people(postgres) -> PostgresPeople:
+    """So many that they are not on their way all at once."""
     people = PostgresPeople(postgres)
     people.execute(
         "DROP TABLE IF EXISTS people",
         "CREATE TABLE people (id bigint PRIMARY KEY, email text, name text)",
         "INSERT INTO people SELECT n, 'p' || n || '@example.com', 'N' || n FROM generate_series(1, 100000) AS n",
     )
+    return people
+
+
+async def test_what_changes_while_a_launch_reads_is_not_seen_by_it(memory_bus, folder, postgres) -> None:
+    people = many_people(postgres)
     changed = False
 
     class Meanwhile(MemoryBus):
@@ -221,3 +229,61 @@ async def test_progress_of_a_launch_that_goes_on_counts_what_was_before(folder, 
     seen: list[Progress] = []
     await run(bus, folder, people, on_progress=seen.append)
     assert seen[-1] == Progress(rows=19, planned=14, duplicates=2, rejected=3)
+
+
+async def test_a_launch_whose_database_breaks_off_says_how_to_go_on(memory_bus, folder, postgres) -> None:
+    people = many_people(postgres)
+    broken = False
+
+    class Meanwhile(MemoryBus):
+        async def publish(self, stream, messages):
+            nonlocal broken
+            if messages[0].id == f"{ID}/batch/1" and not broken:
+                broken = True
+                people.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = 'jetpost' AND query LIKE '%ORDER BY%'"
+                )
+            return await super().publish(stream, messages)
+
+    memory_bus.__class__ = Meanwhile
+    with pytest.raises(errors.QueryFailed, match=r"\d+0,000 are planned; the same command goes on behind them\.$"):
+        await run(memory_bus, folder, people, batch_size=10_000)
+    result = await run(memory_bus, folder, people, batch_size=10_000)
+    assert (result.planned, result.resumed) == (100_000, True)
+    assert [r.address for r in await planned(memory_bus)] == [f"p{n}@example.com" for n in range(1, 100_001)]
+
+
+async def test_a_launch_that_is_stopped_ends_its_query(memory_bus, folder, postgres) -> None:
+    """Behind the check, the table becomes a view that sleeps."""
+    people = PostgresPeople(postgres)
+    refill(people, ROWS)
+    settings = settings_for(people)
+    checked = check(folder / "campaign.toml", ["relay"], 1_800_000_000.0, settings)
+    stopping = asyncio.Event()
+
+    class Slowly(MemoryBus):
+        async def publish(self, stream, messages):
+            if messages[0].id == f"{ID}/campaign_started":
+                people.execute(
+                    "ALTER TABLE people RENAME TO quick",
+                    "CREATE VIEW people AS SELECT quick.* FROM quick, pg_sleep(60)",
+                )
+                stopping.set()
+            return await super().publish(stream, messages)
+
+    memory_bus.__class__ = Slowly
+    launching = asyncio.create_task(
+        launch(memory_bus, checked, settings, clock=FakeClock(), on_progress=lambda _: None)
+    )
+    try:
+        await stopping.wait()
+        asleep = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'jetpost' AND wait_event = 'PgSleep'"
+        await until(lambda: postgres.execute(asleep))
+        launching.cancel()
+        async with asyncio.timeout(20):
+            with pytest.raises(asyncio.CancelledError):
+                await launching
+        await until(lambda: not postgres.execute(asleep))
+    finally:
+        people.execute("DROP VIEW people", "ALTER TABLE quick RENAME TO people")

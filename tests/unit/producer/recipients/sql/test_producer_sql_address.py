@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from producer.errors import AudienceUnreadable
@@ -68,3 +71,15 @@ def test_what_is_secret_is_known_in_every_spelling() -> None:
 def test_a_database_shows_no_password() -> None:
     database = Database(url="postgresql://me:hush@host/crm?password=hush", password="hush")
     assert "hush" not in repr(database)
+
+
+@pytest.mark.parametrize(("url", "extra"), [("postgresql://host/x", "postgresql"), ("x.db", "sqlite")])
+def test_without_adbc_its_extra_is_named(url: str, extra: str) -> None:
+    program = (
+        "import sys; sys.modules['adbc_driver_manager'] = None\n"
+        "from producer.recipients.sql.connection import Connection\n"
+        "from producer.settings import Database\n"
+        f"Connection('crm', Database(url={url!r}))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert f"needs ADBC. Install it with: pip install 'jetpost[{extra}]'." in ended.stderr
