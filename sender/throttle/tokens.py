@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 
 from sender.throttle.reservation import Grant
 
-TICK_SECONDS: Final = 0.01
-"""Tokens that are due within one tick are ready at its end, together: so turns carry several mails where the rate is high."""
+TICK_SECONDS: Final = 0.02
+"""Tokens that are due within one tick are ready at its end, together: so turns carry several mails where the rate is high. A tick
+is never more than a part of the time in which tokens are good."""
+_PARTS: Final = 5
 _ON_THE_WAY: Final = 1.5
 """A token that was taken in time is good for half as long again: claiming the mails takes a moment."""
 _ROUNDING: Final = 1e-6
@@ -19,11 +21,13 @@ _ROUNDING: Final = 1e-6
 class Tokens:
     def __init__(self) -> None:
         self._grants: deque[Grant] = deque()
+        self._tick_seconds = TICK_SECONDS
         self.lapsed: Counter[int] = Counter()
         """Tokens that nobody spent, by the day that they count for."""
 
     def add(self, grant: Grant) -> None:
         self._grants.append(grant)
+        self._tick_seconds = min(TICK_SECONDS, grant.late_seconds / _PARTS)
 
     def left(self, now: float) -> int:
         """Tokens that may still be spent, now or later."""
@@ -33,23 +37,23 @@ class Tokens:
     def ready(self, now: float) -> int:
         """Tokens that may be spent now."""
         self._drop_lapsed(now)
-        tick = _tick(now)
+        tick = self._tick(now)
         return sum(_due(grant, tick) for grant in self._grants)
 
     def next_ready(self, now: float) -> float | None:
         """When more will be ready; None: there are no more."""
-        tick = _tick(now)
+        tick = self._tick(now)
         later = [
             grant.start + _due(grant, tick) * grant.spacing
             for grant in self._grants
             if _due(grant, tick) < grant.number
         ]
-        return ceil(min(later) / TICK_SECONDS - _ROUNDING) * TICK_SECONDS if later else None
+        return ceil(min(later) / self._tick_seconds - _ROUNDING) * self._tick_seconds if later else None
 
     def take(self, number: int, now: float) -> list[Grant]:
         """Up to `number` that are ready, as grants of their own; the oldest first."""
         self._drop_lapsed(now)
-        tick, taken, kept = _tick(now), [], deque[Grant]()
+        tick, taken, kept = self._tick(now), [], deque[Grant]()
         for grant in self._grants:
             part = min(number, _due(grant, tick))
             number -= part
@@ -73,6 +77,9 @@ class Tokens:
         for grant in self._grants:
             self.lapsed[grant.day] += grant.number
         self._grants.clear()
+
+    def _tick(self, now: float) -> float:
+        return floor(now / self._tick_seconds + _ROUNDING) * self._tick_seconds + _ROUNDING
 
     def _drop_lapsed(self, now: float) -> None:
         if all(grant.start + grant.late_seconds >= now for grant in self._grants):
@@ -108,10 +115,6 @@ class Taken(NamedTuple):
             if part < grant.number:
                 left.append(_without_first(grant, part))
         return left
-
-
-def _tick(now: float) -> float:
-    return floor(now / TICK_SECONDS + _ROUNDING) * TICK_SECONDS + _ROUNDING
 
 
 def _due(grant: Grant, at: float) -> int:
