@@ -67,6 +67,10 @@ class Pace(msgspec.Struct, frozen=True, omit_defaults=True):
     """What slowed the lane last."""
     recovery_seconds: float = 300.0
     """The way from `rate` to `peak` takes this long, then the rate doubles in the same time."""
+    configured: float | None = None
+    """The rate that was configured when the lane was slowed down last, for readers who do not know the settings."""
+    configured_connections: int | None = None
+    """The same for connections."""
     override: float | None = None
     """What a person set in place of the configured rate; None: nothing."""
     fixed: bool = False

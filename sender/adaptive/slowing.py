@@ -61,6 +61,7 @@ def slow_down(
         parts=(),
         why=objection.why,
         recovery_seconds=settings.recovery_seconds,
+        configured=configured,
     )
 
 
@@ -77,6 +78,7 @@ def _first(pace: Pace, objection: Objection, settings: AdaptiveSettings, now: fl
         parts=(objection.sender,),
         why=objection.why,
         recovery_seconds=settings.recovery_seconds,
+        configured=None,
     )
 
 
@@ -135,6 +137,7 @@ def fewer_connections(
         connections_parts=(refusal.sender,) if current is None else (),
         why=refusal.why,
         recovery_seconds=settings.recovery_seconds,
+        configured_connections=configured,
     )
 
 
