@@ -16,6 +16,7 @@ import msgspec
 from analytics import engagement, histogram, ledgers
 from analytics.clickhouse.client import Store
 from analytics.engagement import Engagement
+from analytics.sparing import Sparing
 from events.ledger import Ledger
 
 NEWEST: Final = 2**63
@@ -29,6 +30,9 @@ LATENCY_STEP_SECONDS: Final = 10
 
 EXACT_LEDGER_SECONDS: Final = 10
 """How long an exact ledger is shown where rollups cannot give one: counting every mail each second would cost too much."""
+
+ENGAGEMENT_SHARE: Final = 0.05
+"""Of the time that counting what readers did may take, however often somebody looks."""
 
 EVENT_WINDOWS: Final = (4, 400)
 """How far back events are looked for before the whole table is, as multiples of how many are wanted."""
@@ -192,6 +196,7 @@ class Reports:
         self._clock = clock
         self._exact: dict[str, tuple[float, Ledger]] = {}
         self._closed: dict[str, _Closed] = {}
+        self._engagement: Sparing[Engagement] = Sparing(ENGAGEMENT_SHARE, clock)
 
     async def migrate(self) -> None:
         """Make sure that there is something to ask. Harmless to repeat."""
@@ -301,8 +306,9 @@ class Reports:
         return [_event(row) for row in await self._store.query("doubts", campaign=campaign, limit=limit)]
 
     async def engagement(self, campaign: str) -> Engagement:
-        """What readers did with its mails."""
-        return await engagement.of_campaign(self._store, campaign)
+        """What readers did with its mails. Counting millions of opens takes a second, and they come all the time: it may be as
+        old as twenty times that."""
+        return await self._engagement.get(campaign, lambda: engagement.of_campaign(self._store, campaign))
 
     async def sizes(self, campaign: str) -> Sizes:
         ((mails, raw_bytes, queued_bytes),) = await self._store.query("sizes", campaign=campaign)
