@@ -45,6 +45,10 @@ class Engagement(msgspec.Struct, frozen=True, kw_only=True):
     unsubscribed: int = 0
     """Mails whose readers unsubscribed, and did not take it back."""
     complained: int = 0
+    returned: int = 0
+    """Mails that were accepted and came back, or that the ESP did not hand on: the ledger goes on counting them as accepted."""
+    returned_hard: int = 0
+    """Of these: the address will never work."""
     links: list[Link] = []
     """The most followed first."""
 
@@ -70,5 +74,7 @@ def _engagement(counts: Mapping[str, Sequence[Any]], links: list[Link], clicked:
         unique_clicks=clicked[5],
         unsubscribed=counts.get("unsubscribed", none)[1],
         complained=counts.get("complained", none)[1],
+        returned=counts.get("returned", none)[1],
+        returned_hard=counts.get("returned_hard", none)[1],
         links=links,
     )

@@ -6,6 +6,7 @@ Nothing is lost: what cannot be read, or would not fit its column, becomes a rej
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, assert_never
 
 import msgspec
@@ -36,6 +37,7 @@ from events.facts import (
     EmailOpened,
     EmailRequeued,
     EmailResubscribed,
+    EmailReturned,
     EmailSuppressed,
     EmailUnsubscribed,
     MailFact,
@@ -237,30 +239,39 @@ def reaction_row(sequence: int, fact: Reaction) -> Row:
             return _reaction(sequence, fact, detail=fact.by)
         case EmailDelivered() | EmailComplained():
             return _reaction(sequence, fact, detail=fact.by)
+        case EmailReturned():
+            return _reaction(sequence, fact, detail=fact.by, kind=fact.kind, reply=fact.reply)
         case TrackingChanged():
             return _reaction(sequence, fact, detail="allowed" if fact.allowed else "refused")
         case _:
             assert_never(fact)
 
 
-def _reaction(sequence: int, fact: Reaction, link: int = 0, url: str = "", machine: str = "", detail: str = "") -> Row:
+def _reaction(sequence: int, fact: Reaction, link: int = 0, url: str = "", machine: str = "", **more: str) -> Row:
     if not 0 <= link <= _UINT16:
         raise ValueError(f"link {link} is out of range")
-    kind = type(fact).__struct_config__.tag
-    at = _milliseconds(fact.at)
     return (
         sequence,
         fact.campaign,
         fact.mail_id,
-        kind,
-        at,
+        type(fact).__struct_config__.tag,
+        _milliseconds(fact.at),
         fact.recipient,
         link,
         url,
         machine,
-        detail,
+        more.get("detail", ""),
         UNKNOWN_SECONDS,
+        key_of(fact),
+        more.get("kind", ""),
+        more.get("reply", ""),
     )
+
+
+def key_of(fact: Reaction) -> int:
+    """64 bits of the id by which a fact is known again, when the server has forgotten it."""
+    digest = blake2b(facts.id_of(fact).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") or 1
 
 
 def _answer(fact: EmailDeferred | EmailBounced | EmailFailed) -> _Answer:

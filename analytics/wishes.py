@@ -1,4 +1,5 @@
-"""Carries out what recipients asked for: leaving a list or all of them, coming back, not being counted. And complaints.
+"""Carries out what recipients asked for: leaving a list or all of them, coming back, not being counted. And complaints, and
+addresses that turned out to be dead after their mail was accepted.
 
 A wish on EVENTS names a mail, since the door knows nobody's address. Whose mail it was, ClickHouse knows, or else EVENTS; then
 the address is suppressed (`events.suppression`), or a preference is written down (`events.preferences`). A wish is acknowledged
@@ -24,7 +25,7 @@ from events import complaints, facts, metrics, preferences, stories, streams, su
 from events.bus import Bus, Consumer, Delivery
 from events.complaints import Complaint
 from events.errors import RevisionMismatch
-from events.facts import EmailComplained, EmailResubscribed, EmailUnsubscribed, TrackingChanged
+from events.facts import EmailComplained, EmailResubscribed, EmailReturned, EmailUnsubscribed, TrackingChanged
 from events.patience import Stopped
 from events.preferences import Preference
 from events.suppression import Entry, ForeignHashes, Hashing, Removal
@@ -33,7 +34,7 @@ TOGETHER: Final = 500
 FETCH_SECONDS: Final = 1.0
 TRIED_FOR_SECONDS: Final = 86_400.0
 
-Wish: TypeAlias = EmailUnsubscribed | EmailResubscribed | EmailComplained | TrackingChanged
+Wish: TypeAlias = EmailUnsubscribed | EmailResubscribed | EmailComplained | EmailReturned | TrackingChanged
 Mail: TypeAlias = tuple[str, str]
 """Campaign and mail id."""
 
@@ -120,6 +121,8 @@ class Desk:
                     entries.append(Entry(address, "unsubscribe", wish.at, _source(wish), _list(wish)))
                 case EmailComplained():
                     entries.append(Entry(address, "complaint", wish.at, _source(wish)))
+                case EmailReturned():
+                    entries.append(Entry(address, suppression.reason_of(wish.suppress), wish.at, _source(wish)))
                 case EmailResubscribed():
                     await suppression.suppress(self._bus, entries, self._hashing)
                     entries = []
@@ -170,12 +173,14 @@ class Desk:
 
 
 def _wish(delivery: Delivery) -> Wish | None:
-    """None for what this release cannot read: the ingester keeps it (`rejected_events`)."""
+    """None for what asks for nothing, and for what this release cannot read: the ingester keeps it (`rejected_events`)."""
     try:
         fact = facts.decode(delivery.payload)
     except ValueError:
         _log.exception("a wish cannot be read")
         return None
+    if isinstance(fact, EmailReturned) and not fact.suppress:
+        return None  # its address may be good
     return fact if isinstance(fact, Wish) else None
 
 

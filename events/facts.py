@@ -18,6 +18,10 @@ Scope: TypeAlias = Literal["list", "all"]
 Resolution: TypeAlias = Literal["accepted", "not_sent"]
 """What became of a doubt: the next server had taken the mail, or never got it."""
 
+Return: TypeAlias = Literal["hard", "soft", "rejected", "listed"]
+"""Why an accepted mail did not arrive: the address will never work; the mailbox provider refused it for another reason; the ESP
+itself did not try; it did not because it has the address on a suppression list of its own."""
+
 
 class _Fact(msgspec.Struct, frozen=True, array_like=True):
     campaign: str
@@ -224,6 +228,8 @@ class EmailOpened(_Reaction, frozen=True, tag="opened"):
     """Why it was no person, in a word (`analytics.web.public.visitors`); empty: it may have been one."""
     client: str = ""
     """What fetched it on whose behalf, such as `google-proxy`; empty: nothing of note."""
+    known_as: str = ""
+    """What an ESP's event is told from others by, and known again; empty: it was seen here."""
 
 
 class EmailClicked(_Reaction, frozen=True, tag="clicked"):
@@ -235,6 +241,8 @@ class EmailClicked(_Reaction, frozen=True, tag="clicked"):
     """Where it leads."""
     machine: str = ""
     """As of `EmailOpened`."""
+    known_as: str = ""
+    """As of `EmailOpened`."""
 
 
 class EmailUnsubscribed(_Reaction, frozen=True, tag="unsubscribed"):
@@ -245,6 +253,8 @@ class EmailUnsubscribed(_Reaction, frozen=True, tag="unsubscribed"):
     """Which, where the scope is a list."""
     by: str = ""
     """How: `one-click` (RFC 8058), `page`, `mail`, or the name of an ESP."""
+    known_as: str = ""
+    """As of `EmailOpened`."""
 
 
 class EmailResubscribed(_Reaction, frozen=True, tag="resubscribed"):
@@ -253,6 +263,8 @@ class EmailResubscribed(_Reaction, frozen=True, tag="resubscribed"):
     scope: Scope
     list: str = ""
     by: str = ""
+    known_as: str = ""
+    """As of `EmailOpened`."""
 
 
 class EmailComplained(_Reaction, frozen=True, tag="complained"):
@@ -260,6 +272,21 @@ class EmailComplained(_Reaction, frozen=True, tag="complained"):
 
     by: str = ""
     """Who says so: the name of an ESP, or of a feedback loop."""
+
+
+class EmailReturned(_Reaction, frozen=True, tag="returned"):
+    """It was accepted and did not arrive, says whoever had taken it. In the ledger it stays accepted: nobody is counted twice."""
+
+    kind: Return
+    by: str = ""
+    """Who says so: the name of an ESP, or `bounce` for a mail that came back."""
+    suppress: str = ""
+    """The reason for which the address gets no mail any more (`events.suppression.Reason`); empty: it does."""
+    failure_class: str = ""
+    code: int = 0
+    enhanced: str = ""
+    reply: str = ""
+    """As far as it is passed on."""
 
 
 class TrackingChanged(_Reaction, frozen=True, tag="tracking_changed"):
@@ -297,6 +324,7 @@ Reaction: TypeAlias = (
     | EmailUnsubscribed
     | EmailResubscribed
     | EmailComplained
+    | EmailReturned
     | TrackingChanged
 )
 Fact: TypeAlias = MailFact | CampaignFact | Reaction
@@ -362,12 +390,14 @@ def _id_of_reaction(fact: Reaction) -> str:
     match fact:
         case EmailDelivered() | EmailComplained():
             which = ""
+        case EmailReturned():
+            which = fact.kind
         case EmailOpened():
-            which = f"{fact.machine}/{int(fact.at // OPENS_COUNTED_APART)}"
+            which = fact.known_as or f"{fact.machine}/{int(fact.at // OPENS_COUNTED_APART)}"
         case EmailClicked():
-            which = f"{fact.link}/{int(fact.at // CLICKS_COUNTED_APART)}"
+            which = fact.known_as or f"{fact.link}/{int(fact.at // CLICKS_COUNTED_APART)}"
         case EmailUnsubscribed() | EmailResubscribed():
-            which = f"{fact.scope}/{int(fact.at)}"
+            which = fact.known_as or f"{fact.scope}/{int(fact.at)}"
         case TrackingChanged():
             which = f"{fact.allowed}/{int(fact.at)}"
         case _:

@@ -33,7 +33,9 @@ EMAILS_NOT_SENT = Counter(
     "Attempts that did not end in acceptance, by outcome (deferred, bounced, failed, expired, suppressed, in_doubt) and class",
     ["pool", "provider", "outcome", "failure_class"],
 )
-EMAILS_SIGNED = Counter("emails_signed", "Mails signed with DKIM, in all attempts, by the domain that signs", ["domain"])
+EMAILS_SIGNED = Counter(
+    "emails_signed", "Mails signed with DKIM, in all attempts, by the domain that signs", ["domain"]
+)
 DELIVERY_LATENCY_SECONDS = BulkHistogram(
     "delivery_latency_seconds",
     "From queued to accepted by the next server",
@@ -144,4 +146,18 @@ REACTIONS_LOST = Counter(
 WISHES_WAITING = Gauge(
     "wishes_waiting", "Wishes of recipients (unsubscribing and the like) that are not carried out yet"
 )
+CALLBACKS = Counter(
+    "callbacks",
+    "Requests of ESPs, by endpoint and answer (200 stored, 400 junk, 401 not who they claim to be, 403 from elsewhere, 408 too"
+    " slow, 413 too large, 503 NATS did not take it: the ESP sends it again)",
+    ["endpoint", "answer"],
+)
+CALLBACK_EVENTS = Counter(
+    "callback_events",
+    "What ESPs told, event by event, by what came of it: `stated`, `repeated`, `silent` (nothing to count), `unknown_type`,"
+    " `unknown_mail` (not one of ours), `unreadable`, `parked` (a callback that nobody understood; CALLBACKS keeps it)",
+    ["esp", "event", "result"],
+)
+CALLBACKS_WAITING = Gauge("callbacks_waiting", "Requests of ESPs that are stored and not understood yet")
+CONFIRMATIONS = Counter("callback_confirmations", "Amazon SNS subscriptions, `confirmed` or `failed`", ["result"])
 HTTP_REQUEST_SECONDS = Histogram("http_request_seconds", "One request to the web app", ["route", "status"])

@@ -146,7 +146,14 @@ SUPPRESSION: Final = StreamSpec(
     retention="limits",
     description="Who gets no mail any more, and who does again. `jetpost suppression compact` keeps it short",
 )
-STREAMS: Final = (BATCHES, MAIL, CLAIMS, JOURNAL, EVENTS, DLQ, ADVISORIES, SUPPRESSION)
+CALLBACKS: Final = StreamSpec(
+    name="CALLBACKS",
+    subjects=(subjects.CALLBACKS,),
+    retention="limits",
+    max_age_seconds=7 * _DAY,
+    description="What ESPs told, as it came",
+)
+STREAMS: Final = (BATCHES, MAIL, CLAIMS, JOURNAL, EVENTS, DLQ, ADVISORIES, SUPPRESSION, CALLBACKS)
 
 CAMPAIGNS: Final = "campaigns"
 BREAKER: Final = "breaker"
@@ -206,12 +213,20 @@ WISHES: Final = ConsumerSpec(
     stream="EVENTS",
     name="wishes",
     filter_subject=subjects.event("unsubscribed", "*"),
-    also=tuple(subjects.event(kind, "*") for kind in ("resubscribed", "complained", "tracking_changed")),
+    also=tuple(subjects.event(kind, "*") for kind in ("resubscribed", "complained", "returned", "tracking_changed")),
     max_ack_pending=10_000,
 )
-"""What recipients asked for, which `analytics.wishes` carries out."""
+"""What recipients asked for and what came back, which `analytics.wishes` carries out."""
 
-CONSUMERS: Final = (PRODUCER, PRODUCERS["urgent"], PRODUCERS["low"], INGESTER, POISON, WAITING, WISHES)
+HEARING: Final = ConsumerSpec(
+    stream="CALLBACKS",
+    name="hearing",
+    filter_subject=subjects.CALLBACKS_NEW,
+    max_ack_pending=5_000,
+)
+"""What ESPs told and `analytics.hearing` has not understood yet."""
+
+CONSUMERS: Final = (PRODUCER, PRODUCERS["urgent"], PRODUCERS["low"], INGESTER, POISON, WAITING, WISHES, HEARING)
 """The consumers that exist as long as the streams do; those of the lanes come and go with their campaigns. The one for normal
 batches comes first: in stores of earlier releases it has all of them, and no two of a work queue may want the same."""
 

@@ -9,6 +9,7 @@ journal.<campaign>                                    attempts that were claimed
 events.<type>.<campaign>                              a fact
 dlq.<campaign>.<provider>.<class>                     a mail that was given up
 suppression                                           who gets no mail any more, many entries to a message
+callbacks.new.<esp>.<endpoint>                        what an ESP told; under callbacks.parked.… if nobody understood it
 $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.MAIL.…     JetStream itself: a mail was delivered as often as is allowed
 """
 
@@ -24,6 +25,9 @@ JOURNAL = "journal.>"
 EVENTS = "events.>"
 DLQ = "dlq.>"
 SUPPRESSION = "suppression"
+CALLBACKS = "callbacks.>"
+CALLBACKS_NEW = "callbacks.new.>"
+CALLBACKS_PARKED = "callbacks.parked.>"
 MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.MAIL.>"
 
 
@@ -81,6 +85,14 @@ def event(kind: str, campaign: str) -> str:
 def events_of_campaign(campaign: str) -> str:
     """A filter: every event of a campaign."""
     return f"events.*.{campaign}"
+
+
+def callback(esp: str, endpoint: str) -> str:
+    return f"callbacks.new.{esp}.{endpoint}"
+
+
+def parked_callback(esp: str, endpoint: str) -> str:
+    return f"callbacks.parked.{esp}.{endpoint}"
 
 
 def max_deliveries(stream: str, consumer: str) -> str:

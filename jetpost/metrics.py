@@ -54,8 +54,11 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
         ours.STORE_USED_BYTES,
         ours.STORE_LIMIT_BYTES,
         ours.WISHES_WAITING,
+        ours.CALLBACK_EVENTS,
+        ours.CALLBACKS_WAITING,
+        ours.CONFIRMATIONS,
     ),
-    "web": (ours.HTTP_REQUEST_SECONDS, ours.REACTIONS_LOST),
+    "web": (ours.HTTP_REQUEST_SECONDS, ours.REACTIONS_LOST, ours.CALLBACKS),
 }
 
 EVERYWHERE: Final[tuple[metrics.MetricWrapperBase, ...]] = (ours.STEPS_WAITING,)

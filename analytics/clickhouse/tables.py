@@ -84,6 +84,9 @@ REACTIONS: Final = Table(
         ("machine", "String"),
         ("detail", "String"),
         ("after_seconds", "Float32"),
+        ("key", "UInt64"),
+        ("kind", "String"),
+        ("reply", "String"),
     ),
 )
 REJECTED_EVENTS: Final = Table(

@@ -199,6 +199,9 @@ def _readers(found: dict[str, Any], accepted: int) -> list[str | Table]:
         f"clicked by {share('unique_clicks')}: {found['clicks']:,} clicks, {found['machine_clicks']:,} of them by machines",
         f"unsubscribed {share('unsubscribed')}, complained {share('complained')}",
     ]
+    if found["delivered"] or found["returned"]:
+        hard = f"{found['returned_hard']:,} of them from addresses that do not work"
+        lines.append(f"says the ESP: delivered {share('delivered')}, returned {share('returned')}, {hard}")
     return ["", *lines, *(("", _links(found["links"])) if found["links"] else ())]
 
 

@@ -37,6 +37,7 @@ FACTS = {
     "unsubscribed": facts.EmailUnsubscribed(*REACTION, "list", "weekly", "one-click"),
     "resubscribed": facts.EmailResubscribed(*REACTION, "all", "", "page"),
     "complained": facts.EmailComplained(*REACTION, "sendgrid"),
+    "returned": facts.EmailReturned(*REACTION, "hard", "mailgun", "hard_bounce", "hard", 550, "5.1.1", "unknown"),
     "tracking_changed": facts.TrackingChanged(*REACTION, allowed=False),
 }
 
@@ -96,6 +97,18 @@ def test_what_a_reader_did_stands_in_columns_of_its_own():
     assert row_of(FACTS["opened"])["machine"] == "apple-mpp"
     assert row_of(FACTS["unsubscribed"])["detail"] == "one-click"
     assert row_of(FACTS["tracking_changed"])["detail"] == "refused"
+
+
+def test_a_mail_that_came_back_says_why_and_who_says_so():
+    row = row_of(FACTS["returned"])
+    assert (row["kind"], row["detail"], row["reply"]) == ("hard", "mailgun", "unknown")
+
+
+def test_what_is_stated_twice_has_the_same_key_and_what_differs_has_not():
+    again = msgspec.structs.replace(FACTS["complained"], at=AT + 9_999)
+    assert row_of(again)["key"] == row_of(FACTS["complained"])["key"] > 0
+    told = [msgspec.structs.replace(FACTS["opened"], known_as=known_as) for known_as in ("one", "other")]
+    assert len({row_of(fact)["key"] for fact in told}) == 2
 
 
 def test_how_a_doubt_was_resolved_and_by_whom_stands_in_its_row():

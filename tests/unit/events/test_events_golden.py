@@ -55,9 +55,7 @@ FACTS = {
         limit=0.05,
         reason="30 of 400 mails (7.50%) were refused for policy or reputation; allowed are 5.00%",
     ),
-    "breaker_closed": facts.BreakerClosed(
-        "spring", 1_800_000_000.5, pool="main", provider="gmail", number=2, by="cli"
-    ),
+    "breaker_closed": facts.BreakerClosed("spring", 1_800_000_000.5, pool="main", provider="gmail", number=2, by="cli"),
     "accepted": facts.EmailAccepted(
         **MAIL, latency_seconds=1.25, code=250, enhanced="2.0.0", reply="250 2.0.0 Ok: queued"
     ),
@@ -72,11 +70,23 @@ FACTS = {
     "requeued": facts.EmailRequeued(**MAIL, reason="resend", may_repeat=True),
     "doubt_resolved": facts.DoubtResolved(**MAIL, resolution="not_sent", by="cli", note="not in the relay's log"),
     "delivered": facts.EmailDelivered(**REACTION, by="ses"),
-    "opened": facts.EmailOpened(**REACTION, machine="apple-mpp", client="yahoo-proxy"),
-    "clicked": facts.EmailClicked(**REACTION, link=3, url="https://shop.example/sale?a=1&b=2", machine="scanner"),
-    "unsubscribed": facts.EmailUnsubscribed(**REACTION, scope="list", list="weekly", by="one-click"),
-    "resubscribed": facts.EmailResubscribed(**REACTION, scope="all", by="page"),
+    "opened": facts.EmailOpened(**REACTION, machine="apple-mpp", client="yahoo-proxy", known_as="mailgun/opened/1"),
+    "clicked": facts.EmailClicked(
+        **REACTION, link=3, url="https://shop.example/sale?a=1&b=2", machine="scanner", known_as="c/2"
+    ),
+    "unsubscribed": facts.EmailUnsubscribed(**REACTION, scope="list", list="weekly", by="one-click", known_as="u/3"),
+    "resubscribed": facts.EmailResubscribed(**REACTION, scope="all", by="page", known_as="r/4"),
     "complained": facts.EmailComplained(**REACTION, by="sendgrid"),
+    "returned": facts.EmailReturned(
+        **REACTION,
+        kind="hard",
+        by="mailgun",
+        suppress="hard_bounce",
+        failure_class="hard",
+        code=550,
+        enhanced="5.1.1",
+        reply="no such user",
+    ),
     "tracking_changed": facts.TrackingChanged(**REACTION, allowed=False),
 }
 BATCH = schemas.BatchJob("spring", 3, 50_000, "spring/batch/3")
@@ -161,6 +171,12 @@ def test_an_acceptance_of_before_there_were_late_ones_is_read_as_in_time():
 def test_a_bounce_of_before_there_was_a_suppression_list_suppressed_nobody():
     earlier = msgspec.msgpack.decode(golden("bounced.msgpack"))[:-1]
     assert facts.decode(msgspec.msgpack.encode(earlier)) == msgspec.structs.replace(FACTS["bounced"], suppress=False)
+
+
+@pytest.mark.parametrize("kind", ["opened", "clicked", "unsubscribed", "resubscribed"])
+def test_a_reaction_of_before_esps_told_of_them_was_seen_here(kind):
+    earlier = msgspec.msgpack.decode(golden(f"{kind}.msgpack"))[:-1]
+    assert facts.decode(msgspec.msgpack.encode(earlier)) == msgspec.structs.replace(FACTS[kind], known_as="")
 
 
 @pytest.mark.parametrize("name", SAID)
