@@ -1,5 +1,6 @@
 import pytest
 
+from analytics.errors import ClickHouseUnavailable
 from analytics.sparing import Sparing
 
 
@@ -41,8 +42,8 @@ async def test_each_question_is_kept_apart_and_an_error_is_not_kept(sparing, clo
     assert (await sparing.get("spring", spring), await sparing.get("summer", summer)) == (1, 1)
 
     async def failing():
-        raise OSError
+        raise ClickHouseUnavailable("away")
 
-    with pytest.raises(OSError, match=""):
+    with pytest.raises(ClickHouseUnavailable, match="away"):
         await sparing.get("autumn", failing)
     assert await sparing.get("autumn", Question(clock, 0)) == 1
