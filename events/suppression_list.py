@@ -173,13 +173,17 @@ class SuppressionList:
     def _among(self, tables: Sequence[Table], addresses: Iterable[str]) -> Mapping[str, Reason]:
         found: dict[str, Reason] = {}
         key, now = self.hashing.key, self._clock()
+        get, others = tables[0].get, [table.get for table in tables[1:]]
         for address in addresses:
             hashed = key(address)
-            for table in tables:
-                number = table.get(hashed)
-                if number and not is_expired(number, now):
-                    found[address] = reason_in(number)
-                    break
+            number = get(hashed)
+            if number and not is_expired(number, now):
+                found[address] = reason_in(number)
+            elif others:
+                for ask in others:
+                    number = ask(hashed)
+                    if number and not is_expired(number, now):
+                        found[address] = reason_in(number)
         return found
 
     def learn(self, entry: Entry) -> bool:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random as random_module
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple, TypeAlias, assert_never
 
@@ -80,7 +80,7 @@ async def run(
     """Send until `stop`; then finish what is claimed, state it, give back the rest, and close the sessions."""
     worker = Worker(bus, settings, connect, clock, random, hashing)
     try:
-        await worker.start()
+        await _unless(stop, worker.start())
         await stop.wait()
     finally:
         await worker.stop()
@@ -450,6 +450,21 @@ def _letting_go(lane: Lane, held: Sequence[Held]) -> Iterator[None]:
     except BaseException:
         lane.forget(held)
         raise
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Work to its end, unless `stop` comes first: what is waited for may be long in coming."""
+    tasks = [asyncio.create_task(work), asyncio.create_task(_wait(stop))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            tasks[0].result()
+    finally:
+        await _cancel(tasks)
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -4,13 +4,14 @@ import asyncio
 
 import pytest
 from fakes import FakeClock
-from sender_world import Process, World, refused
+from sender_world import SETTINGS, FakePool, Process, World, refused
 
 from events import streams, suppression
 from events.errors import BusUnavailable
 from events.memory_bus import MemoryBus
 from events.suppression import PLAIN, Entry, Hashing, Removal
 from events.suppression_list import SuppressionList
+from sender import worker
 from sender.drivers.base import Unknown
 
 
@@ -94,20 +95,31 @@ async def test_nothing_is_sent_before_the_list_is_known_as_it_was_at_the_start(w
     await say(world, gone("mail00"))
     await world.queue("mail00", "mail01")
     world.bus.deaf = True
-    worker = await world.start()
+    starting = await world.start()
     await asyncio.sleep(0.05)
-    assert not worker.starting.done()
+    assert not starting.starting.done()
     assert not world.relay.took
     world.bus.deaf = False
     await world.until_settled()
     assert await world.stories() == {"mail00": ["suppressed"], "mail01": ["accepted"]}
 
 
-async def test_a_sender_that_is_cut_off_from_the_list_sends_nothing_until_it_has_caught_up(world):
-    worker = await world.start()
-    await worker.starting
+async def test_a_sender_that_waits_for_the_list_ends_when_it_is_told_to(world):
     world.bus.deaf = True
-    await world.until(lambda: not worker._suppression._is_current.is_set())
+    stop = asyncio.Event()
+    settings = (SETTINGS, lambda name, relay: FakePool(world.relay, Process(), world.clock))
+    running = asyncio.create_task(worker.run(world.bus, *settings, clock=world.clock, stop=stop))
+    await asyncio.sleep(0.02)
+    assert not running.done()
+    stop.set()
+    await asyncio.wait_for(running, 5)
+
+
+async def test_a_sender_that_is_cut_off_from_the_list_sends_nothing_until_it_has_caught_up(world):
+    starting = await world.start()
+    await starting.starting
+    world.bus.deaf = True
+    await world.until(lambda: not starting._suppression._is_current.is_set())
     await say(world, gone("mail00"))
     await world.queue("mail00", "mail01")
     await asyncio.sleep(0.05)
@@ -120,9 +132,9 @@ async def test_a_sender_that_is_cut_off_from_the_list_sends_nothing_until_it_has
 async def test_hashes_of_another_secret_stop_every_mail(world):
     await suppression.suppress(world.bus, [gone("mail00")], Hashing("correct horse battery staple"))
     await world.queue("mail01")
-    worker = await world.start()
+    starting = await world.start()
     await asyncio.sleep(0.05)
-    assert not worker.starting.done()
+    assert not starting.starting.done()
     assert not world.relay.took
 
 
