@@ -23,6 +23,8 @@ _FILE_KEYS: Final = ("path", "format", "email", "columns", "encoding")
 _QUERIES: Final = ("query", "query_file", "table")
 _QUERY_KEYS: Final = ("database", *_QUERIES, "segment", "key", "email", "columns")
 _variable_name = re.compile(r"[^\W\d]\w*").fullmatch
+_database_name = re.compile(r"[a-z0-9-]{1,32}").fullmatch
+"""As the settings have it."""
 _table_name = re.compile(r'(?:\w+|"[^"]+")(?:\.(?:\w+|"[^"]+"))*').fullmatch
 
 
@@ -162,6 +164,10 @@ def _database(inner: Table, name: str, databases: Mapping[str, Database]) -> Dat
     if "://" in name:
         fact = "It is an address, and would show its password to everybody who reads this file."
         inner.problem("database", fact, "Put it into the settings, [producer.databases.crm] url, and its name here.")
+    elif name and not _database_name(name):
+        inner.problem(
+            "database", f"{name!r} cannot be the name of a database.", "Use lower-case letters, digits and hyphens."
+        )
     elif name:
         variable = f"JETPOST_PRODUCER_DATABASES_{re.sub(r'[^A-Z0-9]', '_', name.upper())}_URL"
         fix = (

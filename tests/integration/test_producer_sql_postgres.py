@@ -196,7 +196,7 @@ def test_a_query_that_fails_is_told_in_the_words_of_the_database(
 def test_a_question_of_a_check_has_a_time_limit(crm) -> None:
     impatient = Database(url=crm.url, check_seconds=0.2)
     source = query(impatient, "SELECT 1 AS id, 'a@x.de' AS email, pg_sleep(60)")
-    with pytest.raises(QueryFailed, match="canceling statement due to statement timeout"):
+    with pytest.raises(QueryFailed, match=r"canceling statement due to statement timeout\. `check_seconds` and"):
         audience.look(source, Projection("email"), 10)
 
 

@@ -17,6 +17,7 @@ from producer.recipients.sql.address import Address, address_of
 from producer.recipients.sql.dialects import FIRST_LINE_OF_QUERY
 from producer.settings import Database
 
+_TIMED_OUT: Final = " `check_seconds` and `snapshot_seconds` in [producer.databases.{}] say how long it may take."
 _CLUTTER: Final = (
     re.compile(r"^[A-Z_]+: "),
     re.compile(r"\[(?:libpq|SQLite)\] "),
@@ -113,7 +114,8 @@ class Connection:
             yield
         except self._faults as error:
             words = _sentence(self._words(error))
-            raise QueryFailed(f"{self.dialect.name} says: {words}", _line_in_query(error, statement)) from error
+            hint = _TIMED_OUT.format(self.name) if "statement timeout" in words else ""
+            raise QueryFailed(f"{self.dialect.name} says: {words}{hint}", _line_in_query(error, statement)) from error
 
     def _words(self, error: Exception) -> str:
         """What the database said: its message and where it points, without what the layers between have added."""

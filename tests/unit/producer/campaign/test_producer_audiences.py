@@ -116,6 +116,7 @@ def test_a_mistake_in_a_file_of_its_own_is_told_there(judge) -> None:
     ("name", "message", "fix"),
     [
         ("crn", 'The settings know no database "crn".', 'Did you mean "crm"?'),
+        ("my_crm", "cannot be the name of a database", "lower-case letters, digits and hyphens"),
         ("shop-eu", "know no database", "JETPOST_PRODUCER_DATABASES_SHOP_EU_URL"),
         ("postgresql://me:hush@host/crm", "It is an address", "Put it into the settings"),
         ("gone", "cannot be reached", "Check url, user and password in the settings."),
