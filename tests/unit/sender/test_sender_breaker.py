@@ -8,6 +8,7 @@ from sender_world import SETTINGS, World, refused
 
 from events import breaker, facts
 from events.facts import BreakerClosed, BreakerOpened
+from events.metrics import BREAKERS_OPEN
 from events.schemas import BreakerLimits, CanaryRule
 from sender.breaker.settings import BreakerSettings
 
@@ -227,6 +228,45 @@ async def test_what_a_killed_sender_was_granted_is_not_granted_again_and_the_cam
 async def all_granted(world, number):
     known = await health(world)
     return known.canary.tried + known.granted >= number
+
+
+async def test_while_the_bus_is_away_reports_wait_and_count_once_when_it_is_back(world):
+    names = await queue(world, "gmail", 60)
+    worker = await world.start(settings=QUICK)
+    await world.until(lambda: taken(world) >= 10)
+    world.bus.unavailable = True
+    await world.until(lambda: worker._breaker._patience.failures)
+    world.bus.unavailable = False
+    await world.until(lambda: counted(world, len(names)))
+    await world.until(lambda: left_is(world, 0))
+
+
+async def test_a_sender_that_stops_tells_the_rest(world):
+    slow = msgspec.structs.replace(QUICK, breaker=BreakerSettings(report_seconds=60.0))
+    names = await queue(world, "gmail", 30)
+    worker = await world.start(settings=slow)
+    await world.until(lambda: left_is(world, 0))
+    await worker.stop()
+    assert await counted(world, len(names))
+
+
+async def test_the_metric_shows_what_is_stopped_and_only_that(world):
+    BREAKERS_OPEN.clear()
+    await queue(world, "gmail", 120, refused("block"))
+    await world.start(settings=QUICK)
+    await world.until(lambda: opened(world))
+    await world.until(lambda: shown() == {("spring", "main", "gmail"): 1.0})
+    await breaker.resume(world.bus, "spring", "", world.clock(), "cli")
+    await world.until(lambda: ("spring", "main", "gmail") not in shown() or opened_again(world))
+
+
+def shown():
+    [family] = BREAKERS_OPEN.collect()
+    return {tuple(sample.labels.values()): sample.value for sample in family.samples}
+
+
+async def opened_again(world):
+    return len(await opened(world)) > 1
 
 
 async def test_resuming_what_is_not_stopped_says_so(world):

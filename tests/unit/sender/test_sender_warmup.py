@@ -96,7 +96,8 @@ async def test_blocks_end_the_day_and_halve_the_next_one(world):
 
 async def test_a_pool_that_is_not_warmed_up_any_more_is_free_again(world):
     first = await world.start(settings=settings())
-    await world.until(lambda: allows(world, 10))
+    await first.starting
+    assert await allowed(world) == 10
     await first.stop()
     await world.queue(*[f"g{number}" for number in range(40)], provider="gmail")
     await world.start(settings=settings(WarmupSettings()))
