@@ -296,14 +296,16 @@ class Lanes:
     def _choose(self) -> Lane | None:
         lanes, now = self._lanes, self._clock()
         active = sum([1 for lane in lanes if _is_active(lane, now)]) or 1
-        return self._turns.choose(
-            lambda lane: (
-                bool(lane.waiting)
-                and self._may_have_another(lane, active)
-                and _may_move(lane, now)
-                and _is_open(lane, now)
-            )
-        )
+
+        def is_ready(lane: Lane) -> bool:
+            if not lane.waiting or not self._may_have_another(lane, active):
+                return False
+            return _may_move(lane, now) and _is_open(lane, now)
+
+        chosen = self._turns.choose(is_ready)
+        if chosen is None or chosen.gates is None or chosen.share is None:
+            return chosen
+        return next((lane for lane in chosen.share.lanes if _presses(lane) and is_ready(lane)), chosen)
 
     def _may_have_another(self, lane: Lane, active: int) -> bool:
         if lane.turns < min(self._sessions // max(active, _PARTS), self._most_turns):
@@ -329,3 +331,8 @@ def _is_open(lane: Lane, now: float) -> bool:
     """Whether limits let its mails pass, which those do not need that expire or are dropped."""
     gates = lane.gates
     return gates is None or gates.is_open() or not isinstance(admission.decide(lane.campaign, now), admission.Send)
+
+
+def _presses(lane: Lane) -> bool:
+    """Whether it goes before the other lanes of its campaign."""
+    return lane.gates is not None and lane.gates.presses()

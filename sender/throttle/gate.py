@@ -103,6 +103,11 @@ class Gate:
     def rate(self) -> float | None:
         return None if self._holds is None else self._holds.rate
 
+    @property
+    def equal_rate(self) -> float | None:
+        """Of each lane that has mails for it."""
+        return None if self.rate is None else self.rate / self._sharers
+
     def demand(self) -> int:
         """Mails that could go if this gate were open."""
         wanted = [mails for one in self.attached if (mails := one.demand(self))]

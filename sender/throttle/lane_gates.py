@@ -80,6 +80,16 @@ class LaneGates:
                     break
         return opened
 
+    def presses(self) -> bool:
+        """Whether it has tokens that only its own mails can use, and that soon lapse; and may never take more of its pool than an
+        equal part, so that nobody comes off badly where it goes first."""
+        now, pool = self._clock.now(), self.gates[-1]
+        equal = pool.equal_rate
+        if now is None or equal is None:
+            return False
+        own = [gate for gate in self.gates[:-1] if gate.rate is not None and gate.rate <= equal]
+        return any(gate.tokens_ready(now) for gate in own)
+
     def take(self, number: int) -> Permit | None:
         """Up to `number` mails may go; None: none may. Close it after use."""
         now = self._clock.now()

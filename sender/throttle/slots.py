@@ -78,6 +78,6 @@ class Slots:
             return
         wanted, busy, me = min(self._wanted(), limit), self.busy, self._shared.sender
         share = await self._shared.keeper.decide(self._key, lambda state: lease(state, me, wanted, busy, limit, now))
-        if self._share is _NONE or share.slots != self._share.slots:
+        was_free, before, self._share = self.free(now), self._share, share
+        if before is _NONE or share.slots != before.slots or (self.free(now) and not was_free):
             self._told(share.slots)
-        self._share = share

@@ -203,6 +203,10 @@ class Throttle:
         def told(slots: int | None) -> None:
             if not provider:
                 sessions.keep_open(relay.max_connections if slots is None else slots)
+            gate = self._gates.get(key)
+            if gate is not None:  # tokens that were ready before the connections may have lapsed: somebody must ask again
+                for notify in {one.notify for one in gate.attached}:
+                    notify()
 
         return Slots(key, self._shared, told, wanted)
 
