@@ -20,7 +20,7 @@ from analytics.patience import Patience
 from analytics.queues import Queues
 from analytics.reports import Reports
 from analytics.settings import AnalyticsSettings
-from events import campaigns, facts, plans, streams, subjects
+from events import breaker, campaigns, facts, plans, streams, subjects
 from events.bus import Bus, Message
 from events.ledger import Ledger
 from events.patience import Stopped, sleep
@@ -179,13 +179,14 @@ class Closing:
         self._forgot_at = now
 
     async def _clear(self, campaign: Campaign) -> None:
-        """Delete the campaign's consumers and the recipients of its batches."""
+        """Delete the campaign's consumers, the recipients of its batches, and what its senders shared about its lanes."""
         for lane in streams.lanes(campaign.id, campaign.pool):
             await self._bus.delete_consumer(lane.stream, lane.name)
         blobs = await self._bus.blobs()
         last = max(await self._reports.batches_planned(campaign.id), campaign.batches or 0)
         for number in range(1, last + 1):
             await blobs.delete(f"{campaign.id}/batch/{number}")
+        await breaker.forget(self._bus, campaign.id)
         newest = await campaigns.get(self._bus, campaign.id)
         if newest.finished_at is None:  # reopened while its lanes were being deleted
             await self._restore_lanes(newest)

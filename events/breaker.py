@@ -239,6 +239,13 @@ async def change(bus: Bus, campaign: str, transition: Change) -> Health:
     return Health(campaign) if document is None else decode(document)
 
 
+async def forget(bus: Bus, campaign: str) -> None:
+    """It is over; what stopped it stays in EVENTS. Harmless where nothing is known. Raises `RetryLater`."""
+    bucket = await bus.bucket(streams.BREAKER)
+    if await bucket.get(campaign) is not None:
+        await bucket.delete(campaign)
+
+
 async def resume(bus: Bus, campaign: str, provider: str, now: float, by: str) -> dict[str, Opening]:
     """Let what is stopped go on: a provider's lane, or without `provider` everything. Returns what was stopped, by lane.
 

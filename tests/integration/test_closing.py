@@ -10,7 +10,7 @@ from analytics.clickhouse.client import Store
 from analytics.closing import Closing
 from analytics.reports import Reports
 from analytics.settings import AnalyticsSettings, ClickHouseSettings
-from events import campaigns, facts, plans, schemas, streams, subjects
+from events import breaker, campaigns, facts, plans, schemas, streams, subjects
 from events.bus import Message
 from events.ledger import Ledger
 from events.schemas import Campaign
@@ -85,8 +85,10 @@ async def test_a_campaign_whose_recipients_all_have_an_outcome_is_finished(bus, 
 
 async def test_what_a_finished_campaign_leaves_is_what_a_replay_needs(bus, store, closing, clock):
     await start_campaign(bus)
+    await breaker.change(bus, "spring", lambda known: breaker.complained(known, {"main.gmail": 1}, 1))
     await state(bus, store, *planned(clock()), *(accepted(n, clock()) for n in range(3)))
     await closing.look()
+    assert await breaker.all_of(bus) == []
     blobs = await bus.blobs()
     assert await blobs.get("spring/compiled") == await blobs.get("spring/dictionary") == b"data"
     for number in (1, 2):
