@@ -81,10 +81,12 @@ class PostgresServer:
         assert found.origin is not None
         installed = Path(found.origin).parent / "pginstall"
         if self._user and not self._can_run(installed / "bin" / "postgres"):
-            copied = self._folder / "programs"
-            shutil.copytree(installed, copied, symlinks=True)
-            self._folder.chmod(0o755)
-            installed = copied
+            package, copied = installed.parent, self._folder / "programs"
+            shutil.copytree(package, copied / package.name, symlinks=True)
+            libraries = package.with_name(f"{package.name}.libs")  # beside it, where its programs look for them
+            if libraries.exists():
+                shutil.copytree(libraries, copied / libraries.name, symlinks=True)
+            installed = copied / package.name / installed.name
         return installed / "bin"
 
     def _can_run(self, program: Path) -> bool:
