@@ -1,7 +1,8 @@
-"""A sender whose relay does not take every mail: `python breaker_child.py URL FOLDER BLOCKED`, until it is killed.
+"""A sender whose relay does not take every mail: `python breaker_child.py URL FOLDER BLOCKED [WARM]`, until it is killed.
 
 BLOCKED is a part of addresses: such mails are refused for reputation, unless FOLDER has a file `mended`. Every try is a line in
-FOLDER's `tried`, every mail that the relay takes one in `taken`.
+FOLDER's `tried`, every mail that the relay takes one in `taken`. With WARM the pool is being warmed up, with so many mails on the
+first day.
 """
 
 import asyncio
@@ -10,11 +11,14 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from events.nats_bus import BusSettings, NatsBus
 from sender import worker
 from sender.breaker.settings import BreakerSettings
 from sender.drivers.base import Accepted, Refused, Reply
 from sender.settings import Relay, SenderSettings
+from sender.warmup.settings import WarmupSettings
 
 ACK_WAIT_SECONDS = 2.0
 SETTINGS = SenderSettings(
@@ -61,10 +65,18 @@ class Relayed:
         """There is no limit."""
 
 
-async def main(url, folder, blocked):
+def settings(warm):
+    if not warm:
+        return SETTINGS
+    warming = WarmupSettings(enabled=True, first_day_mails=int(warm))
+    relay = msgspec.structs.replace(SETTINGS.pools["main"], warmup=warming)
+    return msgspec.structs.replace(SETTINGS, pools={"main": relay})
+
+
+async def main(url, folder, blocked, warm=""):
     bus = await NatsBus.connect(BusSettings(url=url, ack_wait_seconds=ACK_WAIT_SECONDS), name="sender")
     pool = Relayed(Path(folder), blocked)
-    await worker.run(bus, SETTINGS, lambda name, relay: pool, clock=time.time, stop=asyncio.Event())
+    await worker.run(bus, settings(warm), lambda name, relay: pool, clock=time.time, stop=asyncio.Event())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Circuit breaker and canary with several real senders on a real nats-server, some of which are killed."""
+"""Circuit breaker, canary and warm-up with several real senders on a real nats-server, some of which are killed."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from events import breaker, facts, ids, schemas, states, streams, subjects
+from events import breaker, facts, ids, schemas, states, streams, subjects, warmup
 from events.breaker import EVERY_LANE
 from events.bus import Message
 from events.compression import Compressor
@@ -40,8 +40,8 @@ async def senders(nats_server, tmp_path):
     """Starts senders, which do not outlive the test."""
     started = []
 
-    async def start(blocked):
-        command = [sys.executable, str(CHILD), nats_server.url, str(tmp_path), blocked]
+    async def start(*arguments):
+        command = [sys.executable, str(CHILD), nats_server.url, str(tmp_path), *arguments]
         started.append(await asyncio.create_subprocess_exec(*command))
         return started[-1]
 
@@ -186,3 +186,28 @@ async def test_a_canary_that_is_blocked_stops_everything_until_a_person_says_so(
     ledger, changes = await check_the_books(bus, tmp_path, killed=0)
     assert ledger["failed"] <= CANARY
     assert [type(fact) for fact in changes] == [BreakerOpened, BreakerClosed]
+
+
+async def test_a_day_of_warm_up_has_no_more_mails_than_it_may_whoever_sends_and_is_started_anew(bus, senders, tmp_path):
+    allowed = 50
+    await queue(bus)
+    started = [await senders("nobody", str(allowed)) for _ in range(SENDERS)]
+    await until(lambda: days_are_told(bus, allowed))
+    assert Counter(name[:-4] for name in lines(tmp_path, "taken")) == dict.fromkeys(PROVIDERS, allowed)
+    for sender in started:
+        await kill(sender)
+    for _ in range(SENDERS):
+        await senders("nobody", str(allowed))
+    await until(lambda: has_come_again(bus, allowed))
+    await asyncio.sleep(1.0)  # nothing more goes
+    assert len(lines(tmp_path, "taken")) == allowed * len(PROVIDERS)
+
+
+async def days_are_told(bus, number):
+    return [state.today.accepted for state in await warmup.all_of(bus)] == [number] * len(PROVIDERS)
+
+
+async def has_come_again(bus, sent):
+    """What the killed senders held, somebody else could hold by now."""
+    lanes = [await bus.consumer_state("MAIL", lane.name) for lane in streams.lanes("spring", "main")]
+    return all(lane.waiting + lane.in_flight == EACH - sent for lane in lanes)
