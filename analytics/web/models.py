@@ -9,6 +9,7 @@ import msgspec
 from analytics.engagement import Engagement
 from analytics.reports import EventRow, FailureRow, FirstAttempts, Latency, LatencyPoint, ProviderRow, RatePoint, Sizes
 from events.breaker import Stopped
+from events.lanes import LaneNow
 from events.ledger import Ledger
 from events.schemas import CampaignStatus, DeliveryPolicy, Priority, Tracking
 
@@ -136,6 +137,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
     campaigns: list[CampaignCard]
     """The newest first."""
+    lanes: list[LaneNow] = []
+    """Those that their mailbox provider or a person holds back."""
 
 
 class CampaignDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,6 +215,12 @@ class Breakers(msgspec.Struct, frozen=True, kw_only=True):
     """Lanes that the circuit breaker stopped."""
 
     stopped: list[Stopped]
+
+
+class Lanes(msgspec.Struct, frozen=True, kw_only=True):
+    """Lanes that their mailbox provider or a person holds back."""
+
+    lanes: list[LaneNow]
 
 
 class Standings(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ STRUCTS: Final[Sequence[type[msgspec.Struct]]] = (
     models.Failures,
     models.Doubts,
     models.Breakers,
+    models.Lanes,
     models.EventPage,
     models.Standings,
     Counted,

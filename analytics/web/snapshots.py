@@ -30,9 +30,11 @@ from analytics.web.models import (
 )
 from analytics.web.sources import Reports
 from events import breaker, campaigns, streams
+from events import lanes as all_lanes
 from events.breaker import Opening
 from events.bus import Bus
 from events.errors import BusError, RetryLater
+from events.lanes import LaneNow
 from events.ledger import Ledger
 from events.schemas import Campaign
 
@@ -68,7 +70,7 @@ class Composer:
         known = await self._known()
         cards = [await self._card(info, known) for info in list(known.infos.values())[:NEWEST_CAMPAIGNS]]
         found = health.with_stopped(known.health, await self._stopped())
-        return Overview(at=self._clock(), health=found, campaigns=cards)
+        return Overview(at=self._clock(), health=found, campaigns=cards, lanes=await self._held_back())
 
     async def detail(self, campaign_id: str) -> CampaignDetail:
         """Raises `CampaignNotFound`."""
@@ -83,6 +85,13 @@ class Composer:
             figures=counted,
             lanes=lanes,
         )
+
+    async def _held_back(self) -> list[LaneNow]:
+        """Lanes that are not as fast as usual; none where the bus does not tell."""
+        try:
+            return all_lanes.look_at_all(await all_lanes.read(self._bus), self._clock())
+        except BusError:
+            return []
 
     async def _stopped(self, info: CampaignInfo | None = None) -> dict[str, dict[str, Opening]]:
         """By campaign what the circuit breaker stops; nothing where the bus does not tell."""

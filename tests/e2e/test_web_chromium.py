@@ -10,8 +10,9 @@ from web_samples import SampleReports, sample_bus, sample_plays
 
 from analytics.web import server
 from analytics.web.settings import WebSettings
-from events import campaigns, schedule
+from events import campaigns, schedule, streams
 from events.ledger import Ledger
+from events.pace import Pace, Why
 
 pytestmark = [pytest.mark.chromium, pytest.mark.skipif(CHROMIUM is None, reason="Debian's Chromium is not installed")]
 
@@ -77,6 +78,23 @@ async def test_the_overview_leads_to_a_campaign_without_loading_the_page_anew(se
     await page.evaluate("window.mark = 1; document.querySelector('.campaign[data-status=running] a').click()")
     await page.wait_for("location.pathname === '/campaigns/spring-launch' && document.querySelector('canvas')")
     assert await page.evaluate("window.mark") == 1
+    assert page.complaints == []
+
+
+async def test_lanes_that_are_held_back_are_listed_with_the_reason(served, bus, page):
+    await page.open(f"{served}/")
+    await page.wait_for("document.querySelectorAll('.campaign').length === 6")
+    assert await page.evaluate("document.querySelector('[aria-label=Lanes]').hidden")
+    why = Why("throttled", time.time(), 421, "4.7.28", "An unusual rate of mail comes from your network", 0.25)
+    pace = Pace(rate=37.5, peak=50.0, decreased_at=time.time(), slow_since=time.time(), why=why, configured=100.0)
+    paused = msgspec.structs.replace(pace, not_before=time.time() + 900, configured=None)
+    bucket = await bus.bucket(streams.THROTTLE)
+    await bucket.put("main.gmail", msgspec.json.encode({"pace": pace}))
+    await bucket.put("main.yahoo", msgspec.json.encode({"pace": paused}))
+    await page.wait_for("document.querySelectorAll('[aria-label=Lanes] tbody tr').length === 2")
+    told = await page.evaluate("document.querySelector('[aria-label=Lanes] tbody').textContent")
+    assert "main · Gmail" in told
+    assert "421 4.7.28 An unusual rate" in told
     assert page.complaints == []
 
 

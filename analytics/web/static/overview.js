@@ -4,6 +4,7 @@ import { h, keyed, setAttribute, setText, sparkline } from "./dom.js";
 import { ago, compact, duration, fullTime, moment, number, percent, perSecond } from "./format.js";
 import { statusOf } from "./outcomes.js";
 import { commandLine, emptyState, ledgerBar, statusPill } from "./parts.js";
+import { slowLanes } from "./tables.js";
 
 const ACTIVE = new Set(["planning", "running"]);
 
@@ -15,12 +16,14 @@ export function overviewView() {
     open: tile("Still to settle"),
   };
   const list = h("ul", { class: "campaigns" });
+  const lanes = slowLanes();
   const content = h(
     "div",
     { class: "stack" },
     h("div", { class: "page-head" }, h("h1", {}, "Campaigns")),
     h("div", { class: "tiles tiles-4" }, Object.values(totals).map(({ node }) => node)),
     list,
+    lanes.node,
   );
   const nothing = emptyState(
     "No campaign yet",
@@ -38,6 +41,7 @@ export function overviewView() {
       if (node.firstElementChild !== shown) node.replaceChildren(shown);
       showTotals(totals, overview.campaigns);
       keyed(list, overview.campaigns, ({ campaign }) => campaign.id, () => campaignRow());
+      lanes.show(overview.lanes ?? []);
       for (const child of list.jetpostChildren.values()) child.tick(overview.at);
     },
     announcement: (overview) => {

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { h, keyed, setAttribute, setText } from "./dom.js";
-import { bytes, compact, duration, moment, NONE, number, percent, ratio, time } from "./format.js";
+import { bytes, compact, duration, moment, NONE, number, percent, perSecond, ratio, time } from "./format.js";
 import { CLASSES, EVENTS, PROVIDERS } from "./outcomes.js";
 import { card, ledgerBar, swatch } from "./parts.js";
 
@@ -70,6 +70,31 @@ function tag(type) {
 }
 
 const nothingYet = (text) => h("p", { class: "nothing" }, text);
+
+// Lanes that a mailbox provider or a person holds back.
+
+const CONDITIONS = { paused: "Paused", slow: "Slowed down", set: "Set by hand" };
+const limit = (rate) => (rate === null ? "no limit" : `${perSecond(rate)}/s`);
+
+export function slowLanes() {
+  const body = h("tbody");
+  const node = card("Lanes", { note: "Pools that may not send to a mailbox provider as fast as usual; jetpost lanes tells more" }, table([["Lane"], [""], ["Limit now", "num"], ["Usually", "num"], ["Connections", "num"], ["Since", "num"], ["Until", "num"], ["Why"]], body));
+  const cells = [["th", "nowrap"], ["td", "nowrap"], ["td", "num nowrap"], ["td", "num nowrap"], ["td", "num"], ["td", "num nowrap"], ["td", "num nowrap"], ["td", "reply"]];
+  return { node, show: (lanes) => {
+    node.hidden = lanes.length === 0;
+    keyed(body, lanes, (lane) => `${lane.pool} ${lane.provider}`, () =>
+      textRow(cells, (lane) => [
+        `${lane.pool} · ${PROVIDERS[lane.provider] ?? lane.provider}`,
+        CONDITIONS[lane.condition],
+        limit(lane.rate),
+        limit(lane.usual_rate),
+        lane.connections === null ? NONE : number(lane.connections),
+        lane.since === null ? NONE : moment(lane.since),
+        lane.until === null ? NONE : moment(lane.until),
+        lane.why ? `${lane.why.code || ""} ${lane.why.enhanced ?? ""} ${lane.why.text ?? ""}`.trim() : NONE,
+      ]));
+  } };
+}
 
 // What lies in the queue, and how small it is.
 
