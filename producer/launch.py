@@ -29,7 +29,7 @@ from producer import room, staging
 from producer.campaign import compiled
 from producer.campaign.check import Checked, Launchable
 from producer.checkpoint import Checkpoint, CheckpointKeeper
-from producer.errors import QueryFailed, RejectsUnwritable
+from producer.errors import PlanLost, QueryFailed, RejectsUnwritable
 from producer.first import first_recipient
 from producer.patience import ToldPatience
 from producer.recipients.audience import AudienceFile, Reading
@@ -38,7 +38,7 @@ from producer.recipients.recipient import Recipient
 from producer.recipients.rejects import RejectsFile, path_beside
 from producer.recipients.sql.audience import SqlAudience
 from producer.recipients.sql.dialects import Key
-from producer.registration import Registered, batch_id, register
+from producer.registration import Registered, batch_id, published, register
 from producer.rendering.renderer import compile_campaign
 from producer.settings import ProducerSettings
 from producer.splitter import Batch, Beginning, Counts, End, split
@@ -201,11 +201,21 @@ class _Run:
     async def _go_on(self, checkpoint: Checkpoint, end: End) -> Beginning:
         """Publishes the batch of a query that an earlier run was at, and recalls whom it planned."""
         if batch_id(self._id, checkpoint.batch) not in self._registered.published:
-            await self._tell(await self._stage.recall(checkpoint))
+            await self._tell_kept(checkpoint)
         seen, self._planned = await staging.planned(self._bus, self._id, checkpoint.batch, self._patience)
         self._batches = checkpoint.batch
         self._counts.go_on(self._planned, end)
         return Beginning(checkpoint.batch, seen)
+
+    async def _tell_kept(self, checkpoint: Checkpoint) -> None:
+        try:
+            batch = await self._stage.recall(checkpoint)
+        except PlanLost:
+            # A run that we took over from may have published it after we looked, as the last thing that it could do.
+            if batch_id(self._id, checkpoint.batch) not in await self._insist(partial(published, self._bus, self._id)):
+                raise
+        else:
+            await self._tell(batch)
 
     async def _cut(self, rows: Reading, place: Callable[[], Key | None] | None, beginning: Beginning | None) -> None:
         checkpoint = self._registered.checkpoint

@@ -40,7 +40,7 @@ async def register(
         raise CampaignExists(f"The campaign {known.id!r} is {known.status} already. Give the new one an id of its own.")
     checkpoints.compare(left, fresh)
     await keeper.write(left)
-    return Registered(known, left, keeper.inherited, await _published(bus, known.id))
+    return Registered(known, left, keeper.inherited, await published(bus, known.id))
 
 
 async def _find(bus: Bus, campaign: str) -> Campaign | None:
@@ -99,7 +99,7 @@ def _campaign(launchable: Launchable, now: float) -> Campaign:
     )
 
 
-async def _published(bus: Bus, campaign: str) -> frozenset[str]:
+async def published(bus: Bus, campaign: str) -> frozenset[str]:
     """Batches first, facts second: a batch that is finished in between is found as the fact `BatchQueued`."""
     found = {batch_id(job.campaign, job.number) for _, job in await priority.waiting_batches(bus, campaign)}
     for kind in (facts.CampaignStarted, facts.BatchPlanned, facts.BatchQueued, facts.CampaignPlanned):

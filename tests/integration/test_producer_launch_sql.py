@@ -160,6 +160,50 @@ async def test_a_run_that_was_thought_dead_cannot_change_what_the_next_one_kept(
     assert "p4@example.com" not in found
 
 
+class LateBlobs:
+    """The run that was taken over from gets to the end of its step just before the new one asks for the kept batch."""
+
+    def __init__(self, blobs, late) -> None:
+        self._blobs = blobs
+        self._late = late
+
+    def __getattr__(self, name: str):
+        return getattr(self._blobs, name)
+
+    async def get(self, name: str) -> bytes:
+        if "/stage/" in name:
+            await self._late(name, await self._blobs.get(name))
+        return await self._blobs.get(name)
+
+
+async def test_what_the_run_before_publishes_at_the_last_moment_counts(folder, people) -> None:
+    refill(people, ROWS)
+    batch_two = f"{ID}/batch/2"
+
+    class Dying(MemoryBus):
+        async def publish(self, stream, messages):
+            if messages[0].id == batch_two:
+                self.last = (stream, messages)
+                raise Killed
+            return await super().publish(stream, messages)
+
+    class Late(MemoryBus):
+        async def blobs(self):
+            return LateBlobs(await super().blobs(), self.publish_the_last)
+
+        async def publish_the_last(self, stage: str, _: bytes) -> None:
+            await self.publish(*self.last)
+            await (await super().blobs()).delete(stage)
+
+    bus = Dying(FakeClock())
+    await bus.setup()
+    with pytest.raises(Killed):
+        await run(bus, folder, people)
+    bus.__class__ = Late
+    assert (await run(bus, folder, people)).planned == 14
+    assert [r.address for r in await planned(bus)] == [email for _, email in ROWS]
+
+
 async def test_another_query_is_not_gone_on_with(folder, people) -> None:
     refill(people, ROWS)
     bus, _ = await killed_at(90, FakeClock(), folder, people)
