@@ -163,8 +163,8 @@ INGEST: Final = "ingest"
 PREFERENCES: Final = "preferences"
 THROTTLE: Final = "throttle"
 BUCKETS: Final = (CAMPAIGNS, BREAKER, WARMUP, PROGRESS, INGEST, PREFERENCES, THROTTLE)
-"""Key-value buckets: campaigns by id · how their lanes do · how far lanes are warmed up · checkpoints of splitter and producers · ranges that the ingester has cut · who does not
-want to be tracked · what senders share about limits."""
+"""Key-value buckets: campaigns by id · how their lanes do · how far lanes are warmed up · checkpoints of splitter and producers
+· ranges that the ingester has cut · who does not want to be tracked · what senders share about limits."""
 
 BLOBS: Final = "blobs"
 """The object store: compiled campaigns, dictionaries, recipients of batches."""
