@@ -16,7 +16,6 @@ from events.errors import BusError
 from events.metrics import THROTTLE_SHUT, THROTTLE_TOKENS, THROTTLE_WAITED_SECONDS
 from sender.throttle import reservation
 from sender.throttle.limits import Effective, Limits, effective
-from sender.throttle.part import Part
 from sender.throttle.reservation import CHUNK_SECONDS, UNRATED_CHUNK, Grant, Reservation, Wait
 from sender.throttle.shared import Shared
 from sender.throttle.slots import Slots
@@ -64,7 +63,6 @@ class Gate:
         self._wait = _NO_WAIT
         """Why nothing more could be reserved the last time, and until when."""
         self._size = 1.0
-        self._part = Part()
         self._sharers = 1
         """Lanes that have mails for it."""
         self._spent = 0
@@ -186,15 +184,15 @@ class Gate:
             if self._wait.until > now:
                 await self._sleep(now)
             else:
-                await self._reserve(min(demand, self._next_size(now)), now)
+                await self._reserve(min(demand, self._next_size()), now)
 
     def _has_enough(self, now: float) -> bool:
         return self._tokens.left(now) > self._size / 2
 
-    def _next_size(self, now: float) -> int:
+    def _next_size(self) -> int:
         assert self._holds is not None, "looked at just before"
         rate = self._holds.rate
-        most = UNRATED_CHUNK if rate is None else max(1.0, rate * CHUNK_SECONDS * self._part.now(rate, now))
+        most = UNRATED_CHUNK if rate is None else max(1.0, rate * CHUNK_SECONDS)
         grown = min(most, max(self._size * _GROWTH, self._size + 1))
         self._size = max(1.0, float(self._spent)) if self._tokens.lapsed else grown
         return int(self._size)
@@ -206,7 +204,7 @@ class Gate:
         def decide(state: State) -> tuple[State, Reservation]:
             for day, number in lapsed.items():
                 state = reservation.give_back(state, number, day)
-            return reservation.reserve(state, effective(self.limits, state, now), wanted, now)
+            return reservation.reserve(state, effective(self.limits, state, now), wanted, now, self._shared.sender)
 
         answer = await self._shared.keeper.decide(self.key, decide)
         THROTTLE_TOKENS.labels(self.key, "lapsed").inc(lapsed.total())
@@ -214,7 +212,7 @@ class Gate:
         if isinstance(answer, Grant):
             self._shut(_NO_WAIT)
             self._tokens.add(answer)
-            self._part.add(answer.number)
+            self._size = min(self._size, float(answer.number))
             self._tell()
         else:
             self._shut(answer)

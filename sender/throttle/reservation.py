@@ -8,6 +8,7 @@ than `rate × T + burst` are spent in any T seconds (docs/decisions/0012-throttl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -17,6 +18,11 @@ from sender.throttle.state import State, day_of, next_day
 
 CHUNK_SECONDS: Final = 0.1
 """At most so much of the time is reserved at once, but a token in any case: what a dying sender wastes."""
+LEAST_CHUNK_SECONDS: Final = 0.01
+"""Senders share a chunk, so that each gets tokens ten times a second: those of one limit should not lapse while it waits for
+those of another. Not less than this: with many senders each comes by less often, so that there are not more changes."""
+REMEMBERED_SECONDS: Final = 2.0
+"""So long a sender counts as one that reserves."""
 LEAD_SECONDS: Final = 0.1
 """Nobody reserves what begins later than this: the way to the server and back, and others, must not make a gap."""
 UNRATED_CHUNK: Final = 1_000
@@ -52,8 +58,8 @@ class Wait(NamedTuple):
 Reservation: TypeAlias = Grant | Wait
 
 
-def reserve(state: State, limits: Effective, wanted: int, now: float) -> tuple[State, Reservation]:
-    """Up to `wanted` tokens, at least 1. The state is the same one where there are none."""
+def reserve(state: State, limits: Effective, wanted: int, now: float, sender: str = "") -> tuple[State, Reservation]:
+    """Up to `wanted` tokens for a sender, at least 1. The state is the same one where there are none."""
     if limits.not_before > now:
         return state, Wait(limits.not_before, "paused")
     day, number = day_of(now), wanted
@@ -68,9 +74,11 @@ def reserve(state: State, limits: Effective, wanted: int, now: float) -> tuple[S
     tat = state.tat if state.tat - now < _LOST_SECONDS + 1 / limits.rate else now
     if tat - now > LEAD_SECONDS:
         return state, Wait(tat - LEAD_SECONDS, "rate")
-    number = min(number, max(1, int(limits.rate * CHUNK_SECONDS)))
+    reserving = _with(state.reserving, sender, now)
+    seconds = max(CHUNK_SECONDS / len(reserving), LEAST_CHUNK_SECONDS)
+    number = min(number, max(1, int(limits.rate * seconds)))
     start, spacing = max(tat, now - limits.late_seconds / 2), 1 / limits.rate
-    moved = msgspec.structs.replace(state, tat=start + number * spacing)
+    moved = msgspec.structs.replace(state, tat=start + number * spacing, reserving=reserving)
     return _used(moved, day, used + number), Grant(number, start, spacing, limits.late_seconds, day)
 
 
@@ -83,3 +91,12 @@ def give_back(state: State, number: int, day: int) -> State:
 
 def _used(state: State, day: int, used: int) -> State:
     return msgspec.structs.replace(state, day=day, used=used)
+
+
+def _with(reserving: Mapping[str, float], sender: str, now: float) -> Mapping[str, float]:
+    """And without those that did not say so for a while."""
+    if now - reserving.get(sender, 0.0) < REMEMBERED_SECONDS / 2 and all(
+        now - said < REMEMBERED_SECONDS for said in reserving.values()
+    ):
+        return reserving
+    return {name: said for name, said in reserving.items() if now - said < REMEMBERED_SECONDS} | {sender: round(now, 1)}

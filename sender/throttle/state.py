@@ -42,6 +42,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """Connections, by sender."""
     pace: Pace = Pace()
     """What the provider bears, as far as it has told, and what a person set in place of what is configured."""
+    reserving: Mapping[str, float] = {}
+    """Who reserves at present, and when they said so last: each takes an equal part at a time."""
     allowance: int | None = None
     """Mails that may be sent in a day at present; None: no warm-up."""
 

@@ -204,7 +204,9 @@ class Throttle:
             if not provider:
                 sessions.keep_open(relay.max_connections if slots is None else slots)
             gate = self._gates.get(key)
-            if gate is not None:  # tokens that were ready before the connections may have lapsed: somebody must ask again
+            if (
+                gate is not None
+            ):  # tokens that were ready before the connections may have lapsed: somebody must ask again
                 for notify in {one.notify for one in gate.attached}:
                     notify()
 

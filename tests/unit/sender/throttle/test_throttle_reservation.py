@@ -37,6 +37,24 @@ def test_nobody_reserves_more_than_a_chunk_nor_far_ahead():
     assert answer == (state, Wait(state.tat - LEAD_SECONDS, "rate"))
 
 
+def test_senders_that_reserve_at_the_same_time_take_equal_parts():
+    limited, state, sizes = limits(rate=1_000), EMPTY, []
+    for _ in range(3):
+        for sender in "abcd":
+            state, grant = reserve(state, limited, 5_000, max(NOON, state.tat), sender)
+            sizes.append(grant.number)
+    assert sizes == [100, 50, 33, 25] + [25] * 8
+    state, grant = reserve(state, limited, 5_000, state.tat + 3, "d")
+    assert (grant.number, list(state.reserving)) == (100, ["d"])
+
+
+def test_many_senders_come_by_less_often():
+    state = EMPTY
+    for number in range(50):
+        state, grant = reserve(state, limits(rate=1_000), 5_000, max(NOON, state.tat), f"{number}")
+    assert grant.number == 10
+
+
 def test_a_slow_limit_gives_a_token_at_a_time():
     state, grant = reserve(EMPTY, limits(rate=0.5), 10, NOON)
     assert grant.number == 1
