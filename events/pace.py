@@ -50,6 +50,8 @@ class Pace(msgspec.Struct, frozen=True, omit_defaults=True):
     peak: float = 0.0
     """The rate before it, which was too much: the way back leads there first."""
     decreased_at: float = 0.0
+    refused: bool = False
+    """Nothing at all was accepted before the last decrease."""
     slow_since: float = 0.0
     """When the first of the decreases was that have not been recovered from."""
     parts: tuple[str, ...] = ()

@@ -21,9 +21,9 @@ GENTLEST: Final = 0.75
 """A decrease leaves no more than this share of the rate."""
 HARDEST: Final = 0.25
 """And no less."""
-NOTHING_LEARNED: Final = 0.02
-"""Where fewer than this share were accepted, the provider refuses everything for a while. That says nothing about which rate was
-too much, so the way back leads to where it led before."""
+NOTHING_ACCEPTED: Final = 0.02
+"""Where fewer than this share are accepted, the provider refuses everything for a while. How long that lasts says nothing about
+which rate is too much: so the way back then leads to half of where it led before, however many decreases there are meanwhile."""
 _LONGER: Final = 0.1
 """A pause is made longer only by this part of it, so that a thousand replies with the same hint are one change."""
 
@@ -51,11 +51,12 @@ def slow_down(
     share = 1.0 - objection.seen.put_off_share
     lowest = settings.floor if ceiling is None else min(settings.floor, ceiling)
     slow = paces.is_slow(pace, configured, now)
-    learned = share >= NOTHING_LEARNED or not slow
+    refused = share < NOTHING_ACCEPTED
     return replace(
         pace,
         rate=max(lowest, current * min(max(share, HARDEST), GENTLEST)),
-        peak=max(current if learned else max(current, pace.peak), lowest),
+        peak=max(_way_back(pace, current, slow=slow) if refused else current, lowest),
+        refused=refused,
         decreased_at=now,
         slow_since=pace.slow_since if slow else now,
         parts=(),
@@ -63,6 +64,14 @@ def slow_down(
         recovery_seconds=settings.recovery_seconds,
         configured=configured,
     )
+
+
+def _way_back(pace: Pace, current: float, *, slow: bool) -> float:
+    """Where it leads after everything was refused."""
+    if not slow:
+        return current / 2
+    same_story = pace.refused and current <= pace.peak / 2
+    return pace.peak if same_story else max(current, pace.peak) / 2
 
 
 def _first(pace: Pace, objection: Objection, settings: AdaptiveSettings, now: float) -> Pace:

@@ -142,7 +142,7 @@ def test_a_burst_of_throttle_replies_from_many_senders_is_one_decrease(turns, li
     assert decreases.get() == before + 1
     if limited:
         assert 25.0 <= pace.rate <= 75.0
-        assert pace.peak == 100.0
+        assert pace.peak in {100.0, 50.0}  # the half where nothing was accepted
     else:
         assert pace.rate == pytest.approx(max(0.75 * pace.peak, 0.1))
 

@@ -69,11 +69,20 @@ def test_nobody_adds_to_a_limit_that_was_configured():
     assert slowing.join(slow, "b", Seen(500, 500, 0, 10.0), SETTINGS, NOW + 1.0) is slow
 
 
-def test_where_the_provider_refuses_everything_the_way_back_leads_where_it_led_before():
-    slow = slow_down(Pace(), objection(put_off=10), 100.0, NOW)
-    later = slow_down(slow, objection(put_off=100), 100.0, NOW + WINDOW)
-    assert later.peak == slow.peak == 100.0
-    assert later.rate < slow.rate / 3
+def test_where_everything_is_refused_the_way_back_leads_half_as_far_however_long_that_lasts():
+    pace = slow_down(Pace(), objection(put_off=10), 100.0, NOW)
+    peaks = [pace.peak]
+    for number in range(1, 6):
+        pace = slow_down(pace, objection(put_off=100), 100.0, NOW + number * WINDOW)
+        peaks.append(pace.peak)
+    assert peaks == [100.0, 50.0, 50.0, 50.0, 50.0, 50.0]
+    assert pace.rate < 1.0
+    again = slow_down(pace, objection(put_off=10), 100.0, NOW + 150.0)
+    assert again.peak == pytest.approx(paces.rate_at(pace, 100.0, NOW + 150.0))
+
+
+def test_where_everything_is_refused_from_the_start_too():
+    assert slow_down(Pace(), objection(put_off=100), 100.0, NOW).peak == 50.0
 
 
 def test_one_sender_s_many_objections_in_a_window_are_one_decrease():
