@@ -74,6 +74,11 @@ def with_body(callback: Callback, body: bytes) -> Callback:
     return msgspec.structs.replace(callback, body=compression.compress(body), compressed=True)
 
 
+def in_blob(callback: Callback, blob: str) -> Callback:
+    """The callback whose body lies in a blob."""
+    return msgspec.structs.replace(callback, body=b"", blob=blob)
+
+
 def body_of(callback: Callback, stored: bytes) -> bytes:
     """The exact bytes that came; `stored` is `callback.body`, or what lies in its blob. Raises `ValueError`."""
     return compression.decompress(stored, MAX_BODY_BYTES) if callback.compressed else stored

@@ -16,10 +16,12 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 from events import ids
 from events.addresses import identity
 
-EspName: TypeAlias = Literal["brevo", "mailgun", "mailjet", "postmark", "resend", "sendgrid", "ses", "sparkpost"]
-"""Those that have ways of their own; everybody else speaks the generic one."""
+EspName: TypeAlias = Literal[
+    "brevo", "mailgun", "mailjet", "postmark", "resend", "sendgrid", "ses", "sparkpost", "standard"
+]
+"""`standard` is for everybody who has no way of their own."""
 ESP_NAMES: Final[tuple[EspName, ...]] = get_args(EspName)
-GENERIC: Final = "standard"
+GENERIC: Final[EspName] = "standard"
 
 _reference = re.compile(
     rf"<?([a-z2-7]{{{ids.MAIL_ID_LENGTH}}})[._]({ids.CAMPAIGN_ID.pattern})(?:@[^@\s]*)?>?", re.ASCII

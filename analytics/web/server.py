@@ -10,12 +10,14 @@ from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from analytics.web.app import create_app
 from analytics.web.public.door import PATHS, Door
 from analytics.web.settings import WebSettings
 from analytics.web.sources import Reports
+from analytics.web.webhooks.reception import PATH as WEBHOOKS
+from analytics.web.webhooks.reception import Reception
 from events.bus import Bus
 
 GRACE_SECONDS: Final = 5
@@ -46,15 +48,20 @@ def address_of(listener: socket.socket, settings: WebSettings) -> str:
 
 
 class Front:
-    """What is public and what is inside, on one port. Each guards itself."""
+    """What is inside, what recipients see, and where ESPs call, on one port. Each guards itself."""
 
-    def __init__(self, inside: FastAPI, door: Door) -> None:
-        self._inside = inside
-        self._door = door
+    def __init__(self, inside: FastAPI | None, door: Door | None, reception: Reception | None) -> None:
+        apps = [app for app in (inside, door, reception) if app]
+        self._rest: ASGIApp = apps[0]
+        self._door = door or self._rest
+        self._reception = reception or self._rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_public = scope["type"] == "http" and scope["path"].startswith(PATHS)
-        await (self._door if is_public else self._inside)(scope, receive, send)
+        app = self._rest
+        if scope["type"] == "http":
+            path = scope["path"]
+            app = self._reception if path.startswith(WEBHOOKS) else self._door if path.startswith(PATHS) else app
+        await app(scope, receive, send)
 
 
 async def run(
@@ -69,22 +76,31 @@ async def run(
     """Serve what `settings.serve` says on `listener` until `stop` is set, then end the live streams, finish what is being
     answered, and return. `reports` is needed for what is inside.
 
-    Raises `ValueError` where links are to be served and no secret checks them.
+    Raises `ValueError` where links are to be served and no secret checks them, or callbacks that nothing checks.
     """
     inside = create_app(bus, reports, settings, clock=clock) if reports is not None else None
     door = Door(bus, settings, clock=clock) if serves_public(settings) else None
-    app = Front(inside, door) if inside and door else inside or door
-    assert app is not None, "web.serve names something"
+    reception = Reception(bus, settings.webhooks, clock=clock) if serves_webhooks(settings) else None
+    assert inside or door or reception, "web.serve names something"
     config = uvicorn.Config(
-        app,
+        Front(inside, door, reception),
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        forwarded_allow_ips=list(settings.trusted_proxies),
         lifespan="on" if inside else "off",
     )
-    async with door.running() if door else contextlib.nullcontext():
+    async with contextlib.AsyncExitStack() as running:
+        for public in (door, reception):
+            if public is not None:
+                await running.enter_async_context(public.running())
         await _serve(_Server(config), listener, stop, inside.state.hub.close if inside else lambda: None)
+
+
+def serves_webhooks(settings: WebSettings) -> bool:
+    """Where no endpoint is set, nothing is told of there being any."""
+    return settings.serve != "inside" and bool(settings.webhooks)
 
 
 def serves_public(settings: WebSettings) -> bool:

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from analytics.web.webhooks.settings import Webhook
+
 Serve = Literal["all", "inside", "public"]
 
 
@@ -32,6 +34,11 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Checks the links in mails; empty: `producer.link_secret`. A secret."""
     old_link_secrets: tuple[str, ...] = ()
     """Those that signed before: mails in people's mailboxes go on working. Secret."""
+
+    webhooks: dict[str, Webhook] = msgspec.field(default_factory=dict)
+    """The endpoints that ESPs call, by name; served where what is public is."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses or networks of proxies in front: from them alone `X-Forwarded-For` is believed, which `allow_from` goes by."""
 
     @property
     def public_hosts(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from analytics.reports import Reports
 from analytics.web import server
 from analytics.web.settings import WebSettings
+from analytics.web.webhooks.endpoints import WebhookUnusable, endpoints
 from jetpost.components import ingester
 from jetpost.components.clickhouse import store
 from jetpost.errors import Fault
@@ -30,8 +31,17 @@ async def run(process: Process) -> None:
 
 async def _serve(process: Process, settings: WebSettings, reports: Reports | None) -> None:
     with contextlib.closing(_listen(settings)) as listener:
+        _require_usable(settings)
         process.announce(web=server.address_of(listener, replace(settings, public_url="")))
         await server.run(process.bus, reports, settings, clock=time.time, listener=listener, stop=process.stop)
+
+
+def _require_usable(settings: WebSettings) -> None:
+    """Raises `Fault` for endpoints of ESPs that nothing checks."""
+    try:
+        endpoints(settings.webhooks)
+    except WebhookUnusable as error:
+        raise Fault(str(error)) from error
 
 
 def with_links(settings: Settings) -> WebSettings:

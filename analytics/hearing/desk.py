@@ -1,0 +1,224 @@
+"""Hears what ESPs told: takes callbacks from CALLBACKS, states facts on EVENTS, acknowledges. Reads first.
+
+    callback ─▶ its events (`analytics.callbacks`) ─▶ our mail (`mails`) ─▶ fact (`meaning`) ─▶ EVENTS ─▶ ingester, wishes
+
+A callback is acknowledged when all that it tells is stored, so whatever dies or is away meanwhile, it comes again, and what was
+stated is known by its id. ESPs repeat for hours, longer than NATS remembers ids: what would have an effect twice (a complaint
+that is counted, somebody who came back and would be suppressed anew) is looked up in ClickHouse, and what is only counted
+counts by distinct keys there.
+
+Each callback is read by itself: one that nobody understands is parked, with the reason, and neither lost nor in the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from analytics import rows
+from analytics.callbacks.base import Event, Request, Told
+from analytics.callbacks.registry import ESPS
+from analytics.clickhouse.client import Store
+from analytics.errors import AnalyticsError
+from analytics.hearing import confirming, meaning
+from analytics.hearing.confirming import Confirming
+from analytics.hearing.mails import Mails
+from analytics.patience import Patience
+from analytics.settings import AnalyticsSettings
+from analytics.web.webhooks.fetching import Fetch, https_get
+from events import callbacks, facts, metrics, streams, suppression
+from events.bus import Bus, Consumer, Delivery, Message
+from events.callbacks import Callback
+from events.errors import BusError
+from events.facts import EmailComplained, EmailResubscribed, EmailReturned, EmailUnsubscribed, Reaction
+from events.patience import Stopped
+from events.suppression import Entry, Hashing
+
+TOGETHER: Final = 200
+FETCH_SECONDS: Final = 1.0
+SOON_SECONDS: Final = streams.DEDUPLICATION_SECONDS / 2
+"""What was told so soon after it happened is no late repetition: NATS still remembers the first time."""
+
+_LASTING: Final = EmailComplained | EmailUnsubscribed | EmailResubscribed | EmailReturned
+
+_log = logging.getLogger(__name__)
+
+
+class Heard(NamedTuple):
+    """What one callback comes to."""
+
+    delivery: Delivery
+    esp: str = ""
+    facts: tuple[Reaction, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    counts: tuple[tuple[str, str], ...] = ()
+    """Event and result of what states no fact, for the metric."""
+    parked: Message | None = None
+    blob: str = ""
+    confirm: str = ""
+    """An address to be asked for, to confirm a subscription."""
+
+
+async def run(
+    bus: Bus,
+    store: Store,
+    settings: AnalyticsSettings,
+    hashing: Hashing = suppression.PLAIN,
+    *,
+    clock: Callable[[], float],
+    stop: asyncio.Event,
+    fetch: Fetch = https_get,
+) -> None:
+    """Hear until `stop` is set."""
+    patience = Patience("hearing", settings, stop)
+    try:
+        consumer = await patience.insist(lambda: bus.consumer(streams.HEARING.stream, streams.HEARING.name))
+    except Stopped:
+        return
+    desk = Desk(bus, consumer, store, hashing, clock, Confirming(fetch))
+    try:
+        while not stop.is_set():
+            await patience.insist(desk.hear)
+    except Stopped:
+        _log.warning("stopping without what is held: it stays on the bus")
+    finally:
+        await desk.confirming.close()
+        await consumer.close()
+
+
+class Desk:
+    def __init__(
+        self,
+        bus: Bus,
+        consumer: Consumer,
+        store: Store,
+        hashing: Hashing,
+        clock: Callable[[], float],
+        confirming: Confirming,
+    ) -> None:
+        self._bus = bus
+        self._consumer = consumer
+        self._store = store
+        self._hashing = hashing
+        self._clock = clock
+        self._mails = Mails(bus, clock)
+        self.confirming = confirming
+
+    async def hear(self) -> None:
+        """What has come by now. Raises `RetryLater`; then all of it comes again."""
+        deliveries = await self._consumer.fetch(TOGETHER, FETCH_SECONDS)
+        if deliveries:
+            heard = [await self._read(delivery) for delivery in deliveries]
+            await self._state(heard)
+            await suppression.suppress(self._bus, [one for each in heard for one in each.entries], self._hashing)
+            parked = [each.parked for each in heard if each.parked is not None]
+            await self._bus.publish(streams.CALLBACKS.name, parked)
+            await self._confirm_and_acknowledge(heard)
+            await self._clean(heard)
+        state = await self._bus.consumer_state(streams.HEARING.stream, streams.HEARING.name)
+        metrics.CALLBACKS_WAITING.set(state.waiting + state.in_flight if state else 0)
+
+    async def _confirm_and_acknowledge(self, heard: Sequence[Heard]) -> None:
+        """A confirmation goes its own way: it may take seconds, and is acknowledged when it is done."""
+        for each in heard:
+            if each.confirm:
+                self.confirming.begin(each.confirm, each.delivery, self._consumer)
+        await self._consumer.ack([each.delivery for each in heard if not each.confirm])
+
+    async def _read(self, delivery: Delivery) -> Heard:
+        """Raises `RetryLater` alone: whatever else goes wrong with a callback parks it."""
+        try:
+            callback = callbacks.decode(delivery.payload)
+        except msgspec.DecodeError:
+            _log.exception("callback %d cannot be read and is left where it is", delivery.sequence)
+            return Heard(delivery, counts=(("", "parked"),))
+        try:
+            body = await self._body(callback)
+            told = ESPS[callback.esp].tell(Request(callback.headers, body, None))
+            return await self._heard(delivery, callback, body, told)
+        except BusError:
+            raise
+        except Exception as error:
+            _log.exception("callback %d of %s is parked", delivery.sequence, callback.endpoint)
+            known_as = f"{streams.CALLBACKS.name}-{delivery.sequence}"
+            parked = callbacks.parked_message(callback, known_as, f"{type(error).__name__}: {error}")
+            return Heard(delivery, callback.esp, counts=(("", "parked"),), parked=parked)
+
+    async def _body(self, callback: Callback) -> bytes:
+        if not callback.blob:
+            return callbacks.body_of(callback, callback.body)
+        return callbacks.body_of(callback, await (await self._bus.blobs()).get(callback.blob))
+
+    async def _heard(self, delivery: Delivery, callback: Callback, body: bytes, told: Told) -> Heard:
+        stated: list[Reaction] = []
+        entries: list[Entry] = []
+        counts = [("", "unknown_type")] * len(told.unknown) + [("", "unreadable")] * told.broken
+        for kind in set(told.unknown):
+            _log.info("%s told of %r, which this release does not know", callback.esp, kind)
+        for event in told.events:
+            result = await self._take(event, callback, stated, entries)
+            if result:
+                counts.append((event.event, result))
+        url = confirming.address_in(callback.esp, callback.headers, body)
+        return Heard(
+            delivery, callback.esp, tuple(stated), tuple(entries), tuple(counts), blob=callback.blob, confirm=url
+        )
+
+    async def _take(self, event: Event, callback: Callback, stated: list[Reaction], entries: list[Entry]) -> str:
+        """Adds what the event comes to; returns what else is to be counted."""
+        about = await self._mails.find(event)
+        if about is None:
+            entry = meaning.entry_of(event, callback.esp, callback.endpoint, callback.received_at, callback.suppress)
+            entries += [entry] if entry else []
+            return "unknown_mail"
+        fact = meaning.fact_of(event, about, callback.esp, callback.received_at, callback.suppress)
+        if fact is None:
+            return "silent"
+        try:
+            facts.encode(fact)
+        except UnicodeEncodeError:  # half a character, which JSON can spell
+            return "unreadable"
+        stated.append(fact)
+        return ""
+
+    async def _state(self, heard: Sequence[Heard]) -> None:
+        told = [(each.esp, fact) for each in heard for fact in each.facts]
+        known = await self._known([fact for _, fact in told if isinstance(fact, _LASTING)])
+        fresh = [(esp, fact) for esp, fact in told if not known or rows.key_of(fact) not in known]
+        messages = [Message(facts.subject_of(fact), facts.encode(fact), facts.id_of(fact)) for _, fact in fresh]
+        stored = await self._bus.publish(streams.EVENTS.name, messages)
+        new = Counter(
+            (esp, facts.type_of(fact)) for (esp, fact), one in zip(fresh, stored, strict=True) if not one.duplicate
+        )
+        for labels, number in Counter((esp, facts.type_of(fact)) for esp, fact in told).items():
+            metrics.CALLBACK_EVENTS.labels(*labels, "stated").inc(new[labels])
+            metrics.CALLBACK_EVENTS.labels(*labels, "repeated").inc(number - new[labels])
+        for each in heard:
+            for event, result in each.counts:
+                metrics.CALLBACK_EVENTS.labels(each.esp, event, result).inc()
+
+    async def _known(self, lasting: Sequence[Reaction]) -> set[int]:
+        """The keys of those that were stated before. ClickHouse may be away: then what NATS has forgotten is stated again."""
+        late = [fact for fact in lasting if self._clock() - fact.at > SOON_SECONDS]
+        if not late:
+            return set()
+        pairs = sorted({(fact.campaign, fact.mail_id) for fact in late})
+        campaigns, mails = map(list, zip(*pairs, strict=True))
+        try:
+            return {key for (key,) in await self._store.query("known_reactions", campaigns=campaigns, mails=mails)}
+        except AnalyticsError as error:
+            _log.warning("ClickHouse does not say what ESPs told before: %s", error)
+            return set()
+
+    async def _clean(self, heard: Sequence[Heard]) -> None:
+        """What was too large for a message is kept only until it is understood."""
+        names = [each.blob for each in heard if each.blob and each.parked is None]
+        if names:
+            blobs = await self._bus.blobs()
+            for name in names:
+                await blobs.delete(name)

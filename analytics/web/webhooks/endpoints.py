@@ -1,0 +1,128 @@
+"""Endpoints as they are used: secrets read, addresses parsed, mistakes told before anybody calls."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets as random
+import tomllib
+from collections.abc import Mapping
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from analytics.callbacks.base import Esp, Secrets
+from analytics.callbacks.registry import ESPS
+from analytics.web.webhooks.settings import Webhook
+from events.callbacks import Unasked
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_SIGNED: Final = "signing_secrets"
+_KNOWN: Final = ("basic_secrets", "bearer_secrets", "header_secrets")
+_NEEDS: Final[dict[str, tuple[str, ...]]] = {
+    "mailgun": (_SIGNED,),
+    "resend": (_SIGNED,),
+    "standard": (_SIGNED,),
+    "ses": ("topic_arns",),
+    "sendgrid": ("public_keys", *_KNOWN),
+}
+"""Any one of these will do; of other ESPs any of `_KNOWN`."""
+
+
+class WebhookUnusable(ValueError):
+    """An endpoint cannot be used as it is set."""
+
+
+class _Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a file of secrets may hold."""
+
+    signing_secrets: tuple[str, ...] = ()
+    public_keys: tuple[str, ...] = ()
+    basic_secrets: tuple[str, ...] = ()
+    bearer_secrets: tuple[str, ...] = ()
+    header_secrets: tuple[str, ...] = ()
+
+
+class Endpoint(NamedTuple):
+    name: str
+    esp: Esp
+    secrets: Secrets
+    networks: tuple[Network, ...] = ()
+    suppress: tuple[Unasked, ...] = ()
+
+    def may_call(self, address: str) -> bool:
+        """Whether whoever has this address may call."""
+        if not self.networks:
+            return True
+        try:
+            given = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        if isinstance(given, ipaddress.IPv6Address) and given.ipv4_mapped:
+            given = given.ipv4_mapped
+        return any(given in network for network in self.networks)
+
+
+def endpoints(webhooks: Mapping[str, Webhook]) -> dict[tuple[str, str], Endpoint]:
+    """By ESP and name, as they stand in paths. Raises `WebhookUnusable`."""
+    return {(webhook.esp, name): _endpoint(name, webhook) for name, webhook in webhooks.items()}
+
+
+def decoy(esp: Esp) -> Endpoint:
+    """Stands where no endpoint is: it takes as long to refuse as a real one."""
+    made = (random.token_hex(),)
+    return Endpoint(
+        "",
+        esp,
+        Secrets(signing_key=made, webhook_secret=(random.token_hex(),), basic=(f"{made[0]}:{made[0]}",), bearer=made),
+    )
+
+
+def _endpoint(name: str, webhook: Webhook) -> Endpoint:
+    where = f"web.webhooks.{name}"
+    given = _Given() if webhook.secrets_file is None else _from_file(where, webhook)
+    all_of = {field: (*getattr(webhook, field), *getattr(given, field)) for field in _Given.__struct_fields__}
+    _require(where, webhook, all_of)
+    secrets = Secrets(
+        signing_key=all_of["signing_secrets"],
+        public_key=all_of["public_keys"],
+        webhook_secret=all_of["signing_secrets"],
+        basic=all_of["basic_secrets"],
+        bearer=all_of["bearer_secrets"],
+        headers={webhook.header.lower(): all_of["header_secrets"]} if webhook.header else {},
+        topic_arns=webhook.topic_arns,
+    )
+    return Endpoint(name, ESPS[webhook.esp], secrets, tuple(_networks(where, webhook.allow_from)), webhook.suppress)
+
+
+def _from_file(where: str, webhook: Webhook) -> _Given:
+    assert webhook.secrets_file is not None, "only where there is one"
+    try:
+        return msgspec.convert(tomllib.loads(webhook.secrets_file.read_text("utf-8")), _Given)
+    except OSError as error:
+        raise WebhookUnusable(f"{where}.secrets_file: {webhook.secrets_file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise WebhookUnusable(f"{where}.secrets_file: {webhook.secrets_file} cannot be used: {error}") from error
+
+
+def _require(where: str, webhook: Webhook, given: Mapping[str, tuple[str, ...]]) -> None:
+    needed = _NEEDS.get(webhook.esp, _KNOWN)
+    if not any(given.get(field) or (field == "topic_arns" and webhook.topic_arns) for field in needed):
+        raise WebhookUnusable(
+            f"{where} has nothing to check the callbacks of {webhook.esp} with, so none would be believed: set"
+            f" {' or '.join(needed)} (docs/webhooks.md says where to find it)"
+        )
+    for field, values in given.items():
+        if not all(values):
+            raise WebhookUnusable(f"{where}.{field} has an empty value, which would prove nothing")
+    if given["header_secrets"] and not webhook.header:
+        raise WebhookUnusable(f"{where}.header_secrets needs the name of the header: set {where}.header")
+    if not all(":" in one for one in given["basic_secrets"]):
+        raise WebhookUnusable(f"{where}.basic_secrets must be like user:password")
+
+
+def _networks(where: str, given: tuple[str, ...]) -> list[Network]:
+    try:
+        return [ipaddress.ip_network(one) for one in given]
+    except ValueError as error:
+        raise WebhookUnusable(f"{where}.allow_from: {error}; give addresses, or networks like 203.0.113.0/24") from None
