@@ -6,7 +6,7 @@ from typing import Final
 
 from benchmarks import calibrate, dkim, scripts, sql_audience, suppression
 from benchmarks.budget import part as budget
-from benchmarks.campaigns import growth, overtaking, retries, scaling, stalled, throttle
+from benchmarks.campaigns import adaptive, growth, overtaking, retries, scaling, stalled, throttle
 from benchmarks.e2e import part as e2e
 from benchmarks.frame.part import Part
 from benchmarks.rollups import part as rollups
@@ -21,6 +21,7 @@ PARTS: Final[tuple[Part, ...]] = (
     scaling.PART,
     retries.PART,
     stalled.PART,
+    adaptive.PART,
     overtaking.PART,
     throttle.PART,
     rollups.PART,
