@@ -6,6 +6,7 @@ Real gates of several senders, over a bus that takes its time, in an event loop 
 import asyncio
 from bisect import bisect_left
 from collections import deque
+from itertools import chain
 from random import Random
 
 import pytest
@@ -14,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.memory_bus import MemoryBus
+from events.providers import PROVIDERS
 from events.schemas import Campaign
+from sender.lanes import Lane, Lanes
 from sender.patience import Patience
 from sender.throttle.gate import Gate
 from sender.throttle.keeper import Keeper
@@ -30,15 +33,6 @@ SECONDS = 5.0
 SESSIONS = 6
 STARTING_SECONDS = 0.3
 CAMPAIGN = Campaign("spring", "Spring", "running", "main", "b@example.com", EPOCH)
-
-
-class Lane:
-    """Never short of mail."""
-
-    def __init__(self):
-        self.campaign = CAMPAIGN
-        self.waiting = deque(range(500))
-        self.is_shut = False
 
 
 class SlowBus:
@@ -74,62 +68,70 @@ class SlowBus:
 
 
 class Sender:
-    def __init__(self, bus, limits, random, spent):
+    """Lanes that are never short of mail, and sessions that serve them."""
+
+    def __init__(self, bus, lanes, random, spent):
         loop = asyncio.get_running_loop()
         offset = random.uniform(0, 1_000)
         clock = ServerClock(bus, lambda: loop.time() + offset)
         shared = Shared(Keeper(bus), clock, random.random, f"{offset}", Patience("throttle", 0.01))
-        self.random, self.spent, self.news = random, spent, asyncio.Event()
-        self.gates = [Gate(key, limit, shared) for key, limit in limits.items()]
-        self.lane_gates = LaneGates(Lane(), self.gates, clock, self.news.set)
+        self.random, self.spent, self.gates = random, spent, {}
+        self.lanes = Lanes(SESSIONS, 0.5, lambda: EPOCH + loop.time())
+        for provider, limits in lanes.items():
+            lane = Lane(CAMPAIGN, provider, None, None)
+            lane.waiting = deque(range(500))
+            for key, limit in limits.items():
+                if key not in self.gates:
+                    self.gates[key] = Gate(key, limit, shared)
+            lane.gates = LaneGates(lane, [self.gates[key] for key in limits], clock, self.lanes.notify)
+            self.lanes.add(lane)
         self.tasks = [asyncio.create_task(clock.run(Patience("clock", 0.01), self._look))]
         self.tasks += [asyncio.create_task(self._session()) for _ in range(SESSIONS)]
 
     def _look(self):
-        for gate in self.gates:
+        for gate in self.gates.values():
             gate.look()
-        self.news.set()
+        self.lanes.notify()
 
     async def _session(self):
         while True:
-            permit = self.lane_gates.take(16) if self.lane_gates.is_open() else None
-            if permit is None:
-                self.news.clear()
-                await self.news.wait()
-                continue
+            lane = await self.lanes.next()
+            moves, permit = lane.moves, lane.gates.take(16)
+            lane.taken_at = EPOCH + asyncio.get_running_loop().time()
             await asyncio.sleep(self.random.uniform(0.001, 0.006))  # the claim
             number = await permit.spend(permit.number)
-            self.spent += [asyncio.get_running_loop().time()] * number
+            self.spent[lane.provider] += [asyncio.get_running_loop().time()] * number
             await asyncio.sleep(self.random.uniform(0.001, 0.01))  # the server's answer
             permit.close()
+            self.lanes.done(lane, moves)
 
     async def die(self):
         for task in self.tasks:
             task.cancel()
         await asyncio.wait(self.tasks)
-        for gate in self.gates:
+        for gate in self.gates.values():
             gate.close()
 
 
-async def run(limits, seed, senders, events):
-    """The times of all mails, and how often a sender died."""
-    random, spent, loop = Random(seed), [], asyncio.get_running_loop()
+async def run(lanes, seed, senders, events):
+    """The times of all mails, by lane, and how often a sender died."""
+    random, spent, loop = Random(seed), {lane: [] for lane in lanes}, asyncio.get_running_loop()
     bus = MemoryBus(lambda: EPOCH + loop.time())
     await bus.setup()
     slow = SlowBus(bus, random)
-    alive = [Sender(slow, limits, random, spent) for _ in range(senders)]
+    alive = [Sender(slow, lanes, random, spent) for _ in range(senders)]
     died = 0
     for at, joins in sorted(events):
         await asyncio.sleep(max(0.0, at - loop.time()))
         if joins:
-            alive.append(Sender(slow, limits, random, spent))
+            alive.append(Sender(slow, lanes, random, spent))
         elif len(alive) > 1:
             await alive.pop(random.randrange(len(alive))).die()
             died += 1
     await asyncio.sleep(SECONDS - loop.time())
     for sender in alive:
         await sender.die()
-    return sorted(spent), died
+    return {lane: sorted(times) for lane, times in spent.items()}, died
 
 
 def most_in_a_second(spent):
@@ -139,22 +141,34 @@ def most_in_a_second(spent):
 EVENTS = st.lists(st.tuples(st.floats(0.5, SECONDS), st.booleans()), max_size=6)
 
 
+def assert_kept_and_used(spent, limit, died):
+    assert most_in_a_second(spent) <= limit.rate + effective(limit, EMPTY, 0).burst
+    lost = died * (limit.rate * (CHUNK_SECONDS + LEAD_SECONDS) + 1)
+    assert len(spent) >= 0.95 * limit.rate * (SECONDS - STARTING_SECONDS) - lost - 1
+
+
 @pytest.mark.parametrize("rate", [5.0, 60.0, 400.0])
 @settings(max_examples=8)
 @given(st.integers(0, 2**32), st.integers(1, 4), EVENTS)
 def test_a_limit_is_kept_and_used(rate, seed, senders, events):
-    limits = {"main": Limits(rate=rate)}
-    spent, died = virtual_time.run(run(limits, seed, senders, events))
-    assert most_in_a_second(spent) <= rate + effective(limits["main"], EMPTY, 0).burst
-    lost = died * (rate * (CHUNK_SECONDS + LEAD_SECONDS) + 1)
-    assert len(spent) >= 0.95 * rate * (SECONDS - STARTING_SECONDS) - lost - 1
+    limit = Limits(rate=rate)
+    spent, died = virtual_time.run(run({"gmail": {"main": limit}}, seed, senders, events))
+    assert_kept_and_used(spent["gmail"], limit, died)
 
 
 @settings(max_examples=8)
 @given(st.integers(0, 2**32), st.integers(1, 4), EVENTS)
 def test_the_least_of_several_limits_is_kept_and_used(seed, senders, events):
     limits = {"campaign=spring": Limits(rate=90), "main.gmail": Limits(rate=60), "main": Limits(rate=300)}
-    spent, died = virtual_time.run(run(limits, seed, senders, events))
-    assert most_in_a_second(spent) <= 75
-    lost = died * (60 * (CHUNK_SECONDS + LEAD_SECONDS) + 1)
-    assert len(spent) >= 0.95 * 60 * (SECONDS - STARTING_SECONDS) - lost - 1
+    spent, died = virtual_time.run(run({"gmail": limits}, seed, senders, events))
+    assert_kept_and_used(spent["gmail"], limits["main.gmail"], died)
+
+
+@settings(max_examples=8)
+@given(st.integers(0, 2**32), st.integers(1, 4), EVENTS)
+def test_a_lane_uses_its_limit_beside_others_that_share_its_pool(seed, senders, events):
+    pool, own = Limits(rate=400, burst=80), Limits(rate=40, burst=10)
+    lanes = {provider: {"main": pool} for provider in PROVIDERS} | {"gmail": {"main.gmail": own, "main": pool}}
+    spent, died = virtual_time.run(run(lanes, seed, senders, events))
+    assert_kept_and_used(sorted(chain(*spent.values())), pool, died)
+    assert_kept_and_used(spent["gmail"], own, died)
