@@ -127,7 +127,7 @@ def measure(plan: Plan, mails: int, senders: int, connections: int) -> dict[str,
 async def _measure(plan: Plan, mails: int, senders: int, connections: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="jetpost-adaptive-") as name:
         folder = Path(name)
-        async with NatsServer(folder / "nats") as server, _children(folder) as start:
+        async with NatsServer(folder / "nats") as server, children(folder) as start:
             bus = await NatsBus.connect(BusSettings(url=server.url), name="bench")
             try:
                 simulator = await start(
@@ -141,14 +141,14 @@ async def _measure(plan: Plan, mails: int, senders: int, connections: int) -> di
                 began = time.monotonic()
                 for number in range(senders):
                     await start(f"sender-{number + 1}", ("sender", "run"), environment)
-                left = await _until_empty(bus, began)
+                left = await until_empty(bus, began)
                 return await _result(plan, bus, simulator, time.monotonic() - began, left)
             finally:
                 await bus.close()
 
 
 @asynccontextmanager
-async def _children(folder: Path) -> AsyncIterator[Callable[..., Awaitable[Child]]]:
+async def children(folder: Path) -> AsyncIterator[Callable[..., Awaitable[Child]]]:
     """A function that starts `jetpost ARGUMENTS` under a name; all end with the block."""
     children: list[Child] = []
 
@@ -181,8 +181,8 @@ async def _result(plan: Plan, bus: NatsBus, simulator: Child, seconds: float, le
     }
 
 
-async def _until_empty(bus: NatsBus, began: float) -> int:
-    """Mails that are left after the longest time."""
+async def until_empty(bus: NatsBus, began: float) -> int:
+    """Waits until nothing is queued; mails that are left after the longest time. `began` is of `time.monotonic`."""
     left = 1
     while left and time.monotonic() - began < LONGEST_SECONDS:
         await asyncio.sleep(0.1)
