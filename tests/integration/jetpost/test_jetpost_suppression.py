@@ -3,7 +3,10 @@
 import asyncio
 import csv
 import json
+import re
+import shlex
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -177,3 +180,18 @@ async def test_compacting_keeps_what_holds_and_makes_the_stream_short(nats_bus, 
     state = await nats_bus.stream_state(streams.SUPPRESSION.name)
     assert (state.messages, state.first_sequence) == (1, 8)
     assert "2 entries in 1 message, 1 before" in await jetpost("compact")
+
+
+async def test_the_commands_of_the_guide_do_what_it_says(nats_bus, jetpost, tmp_path):
+    (tmp_path / "left.csv").write_text("Email Address\nbob@example.com\nnot an address\n")
+    text = (Path(__file__).parents[3] / "docs" / "suppression.md").read_text("utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    commands = [shlex.split(line)[2:] for block in blocks for line in block.splitlines()]
+    assert len(commands) > 8
+    for command in commands:
+        await jetpost(*command, code=1 if command[0] == "import" else 0)
+    assert "bob@example.com" in (tmp_path / "suppressed.csv").read_text()
+    assert await known(nats_bus, "news", "ann@example.com", "bob@example.com", "kim@example.com") == {
+        "bob@example.com": "unsubscribe",
+        "kim@example.com": "soft_bounce",
+    }
