@@ -150,6 +150,29 @@ async def test_a_wish_that_nobody_can_carry_out_is_told_in_the_end(bus, carry_ou
     assert await left(bus) == 0
 
 
+class Killed(BaseException):
+    """kill -9."""
+
+
+async def test_whoever_dies_before_it_is_acknowledged_leaves_the_wish_to_the_next(memory_bus, clock, store):
+    await state(memory_bus, facts.EmailUnsubscribed("spring", AT, mail(ADA), ADA, "all"))
+    consumer = await memory_bus.consumer("EVENTS", "wishes")
+
+    class Mortal:
+        async def fetch(self, *arguments):
+            return await consumer.fetch(*arguments)
+
+        async def ack(self, deliveries):
+            raise Killed
+
+    with pytest.raises(Killed):
+        await wishes.Desk(memory_bus, Mortal(), store, suppression.PLAIN, clock).carry_out()
+    clock.advance(memory_bus.timing.ack_wait_seconds + 1)
+    await wishes.Desk(memory_bus, consumer, store, suppression.PLAIN, clock).carry_out()
+    assert await left(memory_bus) == 0
+    assert set(await said(memory_bus)) == {(ADA, "unsubscribe", "")}
+
+
 async def test_who_comes_back_gets_mail_again(bus, ingest, carry_out):
     await state(
         bus,

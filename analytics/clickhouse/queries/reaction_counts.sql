@@ -4,16 +4,16 @@
 SELECT
     type,
     uniqExact(key),
-    uniqExact(mail_id),
+    uniqExact(sipHash64(mail_id)),
     uniqExactIf(key, machine != ''),
-    uniqExactIf(mail_id, machine = '')
+    uniqExactIf(sipHash64(mail_id), machine = '')
 FROM reactions
 WHERE campaign = {campaign:String} AND type IN ('delivered', 'opened', 'complained', 'returned')
 GROUP BY type
 
 UNION ALL
 
-SELECT 'returned_hard', uniqExact(key), uniqExact(mail_id), 0, uniqExact(mail_id)
+SELECT 'returned_hard', uniqExact(key), uniqExact(sipHash64(mail_id)), 0, uniqExact(sipHash64(mail_id))
 FROM reactions
 WHERE campaign = {campaign:String} AND type = 'returned' AND kind = 'hard'
 
