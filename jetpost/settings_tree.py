@@ -165,7 +165,7 @@ def type_name(annotation: Any) -> str:  # noqa: ANN401 - any annotation
     if origin in (Union, UnionType):
         return " or ".join(type_name(part) for part in arguments if part is not type(None))
     if origin is Literal:
-        return "one of " + ", ".join(map(str, arguments))
+        return "one of " + ", ".join(str(word) for word in arguments if word != "")
     if origin in (list, tuple):
         return f"list of {type_name(arguments[0])}"
     return _TYPE_NAMES.get(annotation) or getattr(annotation, "__name__", str(annotation)).lower()

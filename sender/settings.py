@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
+from events.esps import EspName
 from events.providers import Provider
 from events.secrets import Discreet
 from events.verp import MIN_SECRET_BYTES
@@ -64,6 +65,8 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True):
     """Mails in one turn of a session. What a dying process leaves in doubt is at most this, times the sessions."""
     relay_signs: bool = False
     """The relay signs with DKIM for the From domains of this pool: its mails are not signed here, and nobody warns of that."""
+    esp: Literal["", EspName] = ""
+    """The ESP behind this relay: mails carry what its callbacks give back, so that they find the mail (docs/webhooks.md)."""
     limits: Limits = Limits()
     """What all senders together send through this pool."""
     lanes: dict[Provider, Limits] = msgspec.field(default_factory=dict)

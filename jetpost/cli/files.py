@@ -15,6 +15,7 @@ from rich.live import Live
 
 from events import campaigns
 from events.schemas import Campaign
+from jetpost.attaching import checked_with_esps
 from jetpost.authentication import checked_for_authentication
 from jetpost.cli import schedule
 from jetpost.cli.state import Fault, bus, effective, err, out, run, web_url
@@ -188,7 +189,7 @@ def _say_what_was_launched(launched: launch.Launched, campaign: Campaign) -> Non
 
 def _checked(file: Path, settings: Settings, start: float | None = None) -> Checked:
     checked = check(file, list(settings.sender.pools), time.time(), settings.producer, start)
-    return checked_for_authentication(checked, settings)
+    return checked_for_authentication(checked_with_esps(checked, settings), settings)
 
 
 def _tell(checked: Checked) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from events.esps import EspName
 from events.links import Links
 from events.schemas import Tracking
 
@@ -75,6 +76,8 @@ class CompiledCampaign(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """`html` has what it asks for already (`producer.rendering.tracking`)."""
     links: Links = ()
     """What the numbers in its links stand for."""
+    esps: tuple[EspName, ...] = ()
+    """Those that its pools hand mails to: each mail carries what their callbacks give back."""
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -19,7 +19,7 @@ from markupsafe import escape
 from events import links
 from events.forms import Filler
 from producer.campaign.compiled import CompiledCampaign
-from producer.rendering import headers, quoted_printable, segments
+from producer.rendering import esp_headers, headers, quoted_printable, segments
 from producer.rendering.blanks import Blanks, Options, Piece, Written, field, pieces
 from producer.rendering.environment import Kind, environment
 from producer.rendering.errors import BadTemplate, Unrenderable
@@ -56,6 +56,10 @@ def _header_pieces(campaign: CompiledCampaign) -> Iterator[Piece]:
         yield f"Date: {date}\r\n"
         yield from _message_id(campaign)
         yield from _list_unsubscribe(campaign)
+        for before, after in esp_headers.lines(
+            campaign.esps, campaign.id, {name.lower() for name, _ in campaign.headers}
+        ):
+            yield from (before, _MAIL_ID, after)
         if campaign.feedback_id:
             yield headers.unstructured("Feedback-ID", ":".join(campaign.feedback_id))
         for name, source in campaign.headers:
