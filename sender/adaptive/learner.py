@@ -145,14 +145,19 @@ class Learner:
         seen = lane.mails.seen(now)
         if found.throttled is not None:
             why = _why("throttled", found.throttled, now, seen.put_off_share)
+            if found.hint_seconds:
+                self._pause(lane, found.hint_seconds, why, now)
+            if self._is_too_fast(seen):
+                self._slow_down(lane, why, seen, now)
         elif found.deferred is not None and self._is_spike(seen):
-            why = _why("deferrals", found.deferred, now, seen.put_off_share)
-        else:
-            return
+            self._slow_down(lane, _why("deferrals", found.deferred, now, seen.put_off_share), seen, now)
+
+    def _slow_down(self, lane: _Lane, why: Why, seen: Seen, now: float) -> None:
         objection, configured, settings = Objection(self._shared.sender, why, seen), lane.limits.rate, self._settings
         self._tell(lane, "rate", now, lambda pace, at: slowing.slow_down(pace, objection, configured, settings, at))
-        if found.hint_seconds:
-            self._pause(lane, found.hint_seconds, why, now)
+
+    def _is_too_fast(self, seen: Seen) -> bool:
+        return seen.put_off >= self._settings.throttle_mails and seen.put_off_share >= self._settings.throttle_share
 
     def _is_spike(self, seen: Seen) -> bool:
         return seen.tried >= self._settings.deferral_mails and seen.put_off_share >= self._settings.deferral_share

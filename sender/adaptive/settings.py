@@ -17,6 +17,11 @@ class AdaptiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     recovery_seconds: float = 300.0
     """So long a lane takes back to the rate at which it was told to slow down; then it doubles in the same time, up to its limit.
     Also the time after which one connection more than were refused is tried again."""
+    throttle_share: float = 0.05
+    """A lane slows down where so many of the mails tried in a window are put off, and the provider says that they come too fast.
+    A few such replies mean single mailboxes, or the provider's own trouble: slowing down for each would end at the floor."""
+    throttle_mails: int = 5
+    """Fewer mails that were put off in a window say nothing, whatever their share."""
     deferral_share: float = 0.5
     """A lane slows down, too, where so many of the mails tried in a window are put off with a 4xx that does not say why."""
     deferral_mails: int = 50
@@ -34,5 +39,5 @@ class AdaptiveSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 "window_seconds and recovery_seconds must be more than 0; to turn adapting off, set enabled = false"
             )
-        if not 0 < self.deferral_share <= 1:
-            raise ValueError("deferral_share is a share of 1: 0.5 is half of the mails")
+        if not (0 < self.deferral_share <= 1 and 0 < self.throttle_share <= 1):
+            raise ValueError("deferral_share and throttle_share are shares of 1: 0.5 is half of the mails")

@@ -29,6 +29,9 @@ BUSY = Refused("transient", "temporary", Reply(451, "4.3.2", "try later"))
 LIMITED = {"main": Relay(lanes={"gmail": Limits(rate=100.0, connections=20)})}
 FREE = {"main": Relay()}
 KEY = "main.gmail"
+ATTENTIVE = {"throttle_mails": 1, "throttle_share": 1e-9}
+"""A single reply counts; what it takes by default has tests of its own."""
+USUAL = AdaptiveSettings()
 
 
 class Clock:
@@ -61,7 +64,7 @@ class Senders:
         self.keepers = [Shared(bus, clock, f"sender-{number}") for number in range(count)]
         self.all = [
             Learner(
-                AdaptiveSettings(**settings),
+                AdaptiveSettings(**ATTENTIVE | settings),
                 pools,
                 keeper,
                 clock,
@@ -111,6 +114,20 @@ async def test_an_objection_slows_the_lane_down_and_says_why(memory_bus, clock):
         pace = await some.pace()
     assert paces.rate_at(pace, 100.0, clock.now) == 75.0
     assert str(pace.why) == "the provider asked to slow down (6% put off): 421 4.7.28 unusual rate"
+
+
+async def test_a_few_replies_among_many_mails_slow_nothing_down(memory_bus, clock):
+    usual = {"throttle_mails": USUAL.throttle_mails, "throttle_share": USUAL.throttle_share}
+    async with senders(memory_bus, clock, **usual) as some:
+        for _ in range(200):
+            some.all[0].observe("main", "gmail", [OK] * 49 + [SLOW_DOWN])  # 2 %
+            clock.now += 0.1
+        assert (await some.pace()).rate is None
+        for _ in range(USUAL.throttle_mails - 1):
+            some.all[0].observe("main", "yahoo", [SLOW_DOWN])
+        assert (await some.pace("main.yahoo")).rate is None
+        some.all[0].observe("main", "yahoo", [SLOW_DOWN])
+        assert (await some.pace("main.yahoo")).rate is not None
 
 
 async def test_other_lanes_go_on(memory_bus, clock):
