@@ -23,8 +23,9 @@ from events.bus import Bus, Message
 from events.errors import BusError
 from events.facts import EmailAccepted, EmailBounced, EmailDeferred, EmailFailed
 from events.metrics import BREAKERS_OPEN
-from events.schemas import Campaign
+from events.schemas import Campaign, CanaryRule
 from sender.breaker import canary, counting, judging
+from sender.breaker.canary import Size
 from sender.breaker.followed import Followed
 from sender.breaker.judging import Limits
 from sender.breaker.settings import BreakerSettings
@@ -264,14 +265,18 @@ class Breaker:
             return granted
 
     def _judged(self, health: Health, found: Followed, limits: Limits) -> Health:
-        now = self._clock()
+        """While the canary is undecided it is judged, and no single lane."""
+        now, rule = self._clock(), found.campaign.canary
+        if health.opening is not None:
+            return health
+        if rule is not None and health.canary.passed_at is None:
+            return self._canary_judged(health, canary.size_of(found.campaign, rule), limits, rule, now)
         for lane, state in judging.candidates(health):
             if (opening := judging.judge(state, limits, now)) is not None:
                 health = breaker.open_lane(health, lane, opening)
-        rule = found.campaign.canary
-        if rule is None or health.canary.passed_at is not None or health.opening is not None:
-            return health
-        size = canary.size_of(found.campaign, rule)
+        return health
+
+    def _canary_judged(self, health: Health, size: Size, limits: Limits, rule: CanaryRule, now: float) -> Health:
         health = canary.bury(health, now - _SILENT_ACK_WAITS * self._bus.timing.ack_wait_seconds, size)
         match canary.judge(health, size, limits, rule, now):
             case canary.Pass():
