@@ -10,6 +10,7 @@ from analytics.web.settings import WebSettings
 from jetpost.logs import LogSettings
 from jetpost.settings import Settings
 from producer.settings import ProducerSettings
+from sender.adaptive.settings import AdaptiveSettings
 from sender.settings import Relay, RetryPolicy, SenderSettings
 
 POOL: Final = "default"
@@ -33,7 +34,11 @@ def settings(data_dir: Path, simulator_port: int) -> Settings:
     return Settings(
         data_dir=data_dir,
         producer=ProducerSettings(public_url=f"http://localhost:{web.port}"),
-        sender=SenderSettings(pools={POOL: Relay(port=simulator_port, relay_signs=True)}, retry=QUICK_RETRIES),
+        sender=SenderSettings(
+            pools={POOL: Relay(port=simulator_port, relay_signs=True)},
+            retry=QUICK_RETRIES,
+            adaptive=AdaptiveSettings(enabled=False),  # single recipients say that it is too fast, whatever the rate
+        ),
         web=web,
         log=LogSettings(format="json"),
     )

@@ -6,6 +6,8 @@ from collections import deque
 from typing import Final, NamedTuple
 
 _SLOTS: Final = 10
+_SHORTEST: Final = 0.1
+"""Of a slot: what was measured for less is taken for what comes in so much time."""
 
 
 class Seen(NamedTuple):
@@ -36,11 +38,15 @@ class Meter:
         self._slot_seconds = window_seconds / _SLOTS
         self._slots: deque[list[int]] = deque()
         """[number, tried, accepted, put off], the oldest first."""
+        self._began = 0.0
+        """When the first of them was begun."""
 
     def add(self, now: float, tried: int, accepted: int, put_off: int) -> None:
         number = int(now / self._slot_seconds)
         slots = self._slots
         if not slots or slots[-1][0] < number:
+            if not slots:
+                self._began = now
             slots.append([number, 0, 0, 0])
             while slots[0][0] <= number - _SLOTS:
                 slots.popleft()
@@ -52,8 +58,8 @@ class Meter:
     def seen(self, now: float) -> Seen:
         number = int(now / self._slot_seconds)
         recent = [slot for slot in self._slots if slot[0] > number - _SLOTS]
-        began = recent[0][0] * self._slot_seconds if recent else now
-        seconds = max(now - began, self._slot_seconds)
+        began = max(recent[0][0] * self._slot_seconds, self._began) if recent else now
+        seconds = max(now - began, _SHORTEST * self._slot_seconds)
         return Seen(
             sum(slot[1] for slot in recent), sum(slot[2] for slot in recent), sum(slot[3] for slot in recent), seconds
         )

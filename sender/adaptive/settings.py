@@ -17,7 +17,7 @@ class AdaptiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     recovery_seconds: float = 300.0
     """So long a lane takes back to the rate at which it was told to slow down; then it doubles in the same time, up to its limit.
     Also the time after which one connection more than were refused is tried again."""
-    throttle_share: float = 0.05
+    throttle_share: float = 0.03
     """A lane slows down where so many of the mails tried in a window are put off, and the provider says that they come too fast.
     A few such replies mean single mailboxes, or the provider's own trouble: slowing down for each would end at the floor."""
     throttle_mails: int = 5
