@@ -41,11 +41,11 @@ class Limits(NamedTuple):
         return self.hard_bounces is None and self.blocks is None and self.complaints is None
 
 
-def limits_of(campaign: Campaign, settings: BreakerSettings) -> Limits:
-    """Nothing is judged where the breaker is turned off."""
+def limits_of(campaign: Campaign, settings: BreakerSettings, *, always: bool = False) -> Limits:
+    """Where the breaker is turned off nothing is judged, unless `always`: a canary that somebody asked for has limits."""
     own = campaign.breaker
     minimum = _first(own.minimum_mails, settings.minimum_mails)
-    if not settings.enabled or not own.enabled:
+    if not (always or (settings.enabled and own.enabled)):
         return Limits(None, None, None, minimum, settings.window_seconds)
     return Limits(
         _first(own.hard_bounce_rate, settings.hard_bounce_rate),

@@ -25,7 +25,6 @@ from events.facts import EmailAccepted, EmailBounced, EmailDeferred, EmailFailed
 from events.metrics import BREAKERS_OPEN
 from events.schemas import Campaign, CanaryRule
 from sender.breaker import canary, counting, judging
-from sender.breaker.canary import Size
 from sender.breaker.followed import Followed
 from sender.breaker.judging import Limits
 from sender.breaker.settings import BreakerSettings
@@ -270,13 +269,14 @@ class Breaker:
         if health.opening is not None:
             return health
         if rule is not None and health.canary.passed_at is None:
-            return self._canary_judged(health, canary.size_of(found.campaign, rule), limits, rule, now)
+            return self._canary_judged(health, found.campaign, rule, now)
         for lane, state in judging.candidates(health):
             if (opening := judging.judge(state, limits, now)) is not None:
                 health = breaker.open_lane(health, lane, opening)
         return health
 
-    def _canary_judged(self, health: Health, size: Size, limits: Limits, rule: CanaryRule, now: float) -> Health:
+    def _canary_judged(self, health: Health, campaign: Campaign, rule: CanaryRule, now: float) -> Health:
+        size, limits = canary.size_of(campaign, rule), judging.limits_of(campaign, self._settings, always=True)
         health = canary.bury(health, now - _SILENT_ACK_WAITS * self._bus.timing.ack_wait_seconds, size)
         match canary.judge(health, size, limits, rule, now):
             case canary.Pass():

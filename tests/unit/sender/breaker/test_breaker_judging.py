@@ -111,3 +111,8 @@ def test_a_breaker_that_is_off_judges_nothing(campaign, settings):
     limits = judging.limits_of(campaign, settings)
     assert limits.judges_nothing
     assert judging.judge(lane((0, 5_000, 5_000), accepted=1, complaints=999), limits, 1.0) is None
+
+
+def test_a_canary_has_limits_also_where_the_breaker_is_off():
+    off = msgspec.structs.replace(CAMPAIGN, breaker=BreakerLimits(enabled=False, hard_bounce_rate=0.2))
+    assert judging.limits_of(off, SETTINGS, always=True).hard_bounces == 0.2
