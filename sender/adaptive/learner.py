@@ -143,12 +143,11 @@ class Learner:
         if found.connections is not None:
             self._too_many(lane, found.connections, now)
         seen = lane.mails.seen(now)
-        if found.throttled is not None:
+        if found.throttled is not None and self._is_too_fast(seen):
             why = _why("throttled", found.throttled, now, seen.put_off_share)
-            if found.hint_seconds:
+            self._slow_down(lane, why, seen, now)
+            if found.hint_seconds:  # else it holds for the mail alone
                 self._pause(lane, found.hint_seconds, why, now)
-            if self._is_too_fast(seen):
-                self._slow_down(lane, why, seen, now)
         elif found.deferred is not None and self._is_spike(seen):
             self._slow_down(lane, _why("deferrals", found.deferred, now, seen.put_off_share), seen, now)
 

@@ -122,7 +122,8 @@ async def test_a_few_replies_among_many_mails_slow_nothing_down(memory_bus, cloc
         for _ in range(200):
             some.all[0].observe("main", "gmail", [OK] * 49 + [SLOW_DOWN])  # 2 %
             clock.now += 0.1
-        assert (await some.pace()).rate is None
+        some.all[0].observe("main", "gmail", [OK] * 49 + [WAIT])
+        assert await some.pace() == paces.Pace()
         for _ in range(USUAL.throttle_mails - 1):
             some.all[0].observe("main", "yahoo", [SLOW_DOWN])
         assert (await some.pace("main.yahoo")).rate is None
