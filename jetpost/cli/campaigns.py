@@ -116,7 +116,7 @@ def _pause(campaign: _Id) -> None:
 
 
 def _resume(campaign: _Id) -> None:
-    """Go on with a paused campaign."""
+    """Go on with a paused campaign. One whose start passed meanwhile starts now; `jetpost reschedule` gives it another."""
     run(_change(campaign, "resume"))
 
 
