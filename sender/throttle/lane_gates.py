@@ -55,8 +55,8 @@ class LaneGates:
 
         Tokens of a pool are for all of its lanes, those of a lane for nobody else: so the narrower limit waits for the wider one.
         """
-        lane, now = self._lane, self._clock.now()
-        if now is None or not lane.waiting or lane.is_shut:
+        lane = self._lane
+        if not lane.waiting or lane.is_shut or (now := self._clock.now()) is None:
             return 0
         if not isinstance(admission.decide(lane.campaign, now), admission.Send):
             return 0

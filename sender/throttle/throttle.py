@@ -151,10 +151,17 @@ class Throttle:
         self.on_change(key)
 
     def _look_at(self, key: str) -> None:
-        for lane, notify in list(self._lanes.get(key, {}).items()):
-            self._put_gates(lane, notify)
-        gate = self._gates.get(key)
-        if gate is not None:
+        """Lanes get gates, or lose them, only where something is limited that was not, or the other way round."""
+        lanes = self._lanes.get(key)
+        if not lanes:
+            return
+        limits = dict(self._limits_of(next(iter(lanes))))[key]
+        limited, gate = self._is_limited(key, limits), self._gates.get(key)
+        if limited != (gate is not None):
+            for lane, notify in list(lanes.items()):
+                self._put_gates(lane, notify)
+        elif gate is not None:
+            gate.limits = limits
             gate.look()
 
     def _put_gates(self, lane: Lane, notify: Callable[[], None]) -> None:
@@ -174,13 +181,13 @@ class Throttle:
         yield states.lane_key(lane.pool, lane.provider), relay.lanes.get(cast("Provider", lane.provider), NONE)
         yield states.pool_key(lane.pool), relay.limits
 
+    def _is_limited(self, key: str, limits: Limits) -> bool:
+        return not effective(limits, self.keeper.known(key), self._clock.now() or 0.0).is_none
+
     def _gate(self, key: str, limits: Limits) -> Gate | None:
         """The gate of what is limited; None: nothing is."""
-        now = self._clock.now()
-        state = self.keeper.known(key)
-        limited = not effective(limits, state, now or 0.0).is_none
         found = self._gates.get(key)
-        if not limited:
+        if not self._is_limited(key, limits):
             self._close_gate(key)
             return None
         if found is None:
