@@ -309,17 +309,14 @@ async def report(bus: Bus) -> list[Stopped]:
     for health in await all_of(bus):
         for lane, opening in stopped(health).items():
             pool, _, provider = lane.partition(".")
-            held = await _held(bus, health.campaign, pool, provider)
+            held = await _held(bus, health.campaign, provider)
             found.append(Stopped(health.campaign, pool, provider, opening.at, opening.cause, opening.reason, held))
     return found
 
 
-async def _held(bus: Bus, campaign: str, pool: str, provider: str) -> int:
-    if provider:
-        names = [streams.lane_name(campaign, pool, provider)]
-    else:
-        known = await campaigns.get(bus, campaign)
-        lanes = [(pool, name) for name in providers.PROVIDERS for pool in known.pools_for(name)]
-        names = [streams.lane_name(campaign, *lane) for lane in lanes]
+async def _held(bus: Bus, campaign: str, provider: str) -> int:
+    """Whatever pool they would go through, mails lie in the lane of the campaign's own."""
+    pool = (await campaigns.get(bus, campaign)).pool
+    names = [streams.lane_name(campaign, pool, name) for name in ([provider] if provider else providers.PROVIDERS)]
     states = [await bus.consumer_state(streams.MAIL.name, name) for name in names]
     return sum(state.waiting + state.in_flight for state in states if state is not None)
