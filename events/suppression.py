@@ -34,6 +34,9 @@ REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 MESSAGE_ENTRIES: Final = 2_000
 """In one message at most: some 80 KB, so that an import of 5 million is 2,500 messages."""
 
+_MOST_OPEN: Final = 500
+"""Messages that are filled at the same time; bounds memory where every entry has a source of its own."""
+
 MIN_SECRET_BYTES: Final = 16
 KEY_BYTES: Final = 16
 _LATEST: Final = 0xFFFF_FFFF
@@ -198,15 +201,15 @@ class Packer:
         self._as_of = as_of
         self._open: dict[_Kind, list[Entry | Removal]] = {}
 
-    def put(self, one: Entry | Removal) -> Message | None:
-        """A message that is full now."""
+    def put(self, one: Entry | Removal) -> list[Message]:
+        """Messages that are to go now: one that is full, or all where too many are open."""
         kind = _kind_of(one)
         group = self._open.setdefault(kind, [])
         group.append(one)
-        if len(group) < MESSAGE_ENTRIES:
-            return None
-        del self._open[kind]
-        return _message(kind, group, self._hashing, self._as_of)
+        if len(group) == MESSAGE_ENTRIES:
+            del self._open[kind]
+            return [_message(kind, group, self._hashing, self._as_of)]
+        return self.finish() if len(self._open) > _MOST_OPEN else []
 
     def finish(self) -> list[Message]:
         """Everything that is left."""
@@ -297,8 +300,7 @@ class Store:
 
     async def put(self, one: Entry | Removal) -> None:
         """Raises `RetryLater`."""
-        if (message := self._packer.put(one)) is not None:
-            self._full.append(message)
+        self._full += self._packer.put(one)
         if len(self._full) >= _AT_ONCE:
             await self._publish()
 

@@ -123,6 +123,15 @@ async def test_an_import_is_few_messages_and_nobody_is_lost(bus):
     assert [one.address for one in await standing(bus)] == people
 
 
+async def test_entries_of_many_sources_do_not_pile_up(bus):
+    store = Store(bus, PLAIN)
+    for number in range(1_200):
+        await store.put(entry(f"person{number}@example.com", source=f"source {number}"))
+    assert (await bus.stream_state(streams.SUPPRESSION.name)).messages >= 1_000
+    await store.finish()
+    assert len(await standing(bus)) == 1_200
+
+
 async def test_saying_the_same_twice_changes_nothing(bus):
     for _ in range(2):
         await suppress(bus, [entry(), entry("bob@example.com", reason="complaint")])
