@@ -1,6 +1,7 @@
 """Warm-up in whole senders, on a bus in memory."""
 
 import asyncio
+from collections import Counter
 
 import msgspec
 import pytest
@@ -108,3 +109,17 @@ async def test_a_pool_that_is_not_warmed_up_any_more_is_free_again(world):
 
 def test_warm_up_is_off_unless_it_is_turned_on():
     assert not Relay().warmup.enabled
+
+
+async def test_what_a_fresh_pool_may_not_send_today_goes_through_the_next_one(world):
+    pools = {"fresh": settings().pools["main"], "main": SETTINGS.pools["main"]}
+    await world.set_campaign(routes={"gmail": ("fresh", "main")})
+    await world.queue(*[f"g{number}" for number in range(40)], provider="gmail")
+    await world.start(settings=msgspec.structs.replace(SETTINGS, pools=pools))
+    await world.until(lambda: taken(world) == 40)
+    await world.until(lambda: all_stated(world, 40))
+    assert Counter(fact.pool for fact in await world.facts()) == {"fresh": 10, "main": 30}
+
+
+async def all_stated(world, number):
+    return len(await world.facts()) == number
