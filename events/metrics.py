@@ -159,5 +159,11 @@ CALLBACK_EVENTS = Counter(
     ["esp", "event", "result"],
 )
 CALLBACKS_WAITING = Gauge("callbacks_waiting", "Requests of ESPs that are stored and not understood yet")
+BOUNCE_MAILS = Counter(
+    "bounce_mails",
+    "Mails to return paths, by kind (bounce, complaint, auto_reply, delivered, unknown) and by what came of them: `kept`,"
+    " `nothing` (it tells nothing to count), `not_ours` (nothing proves that it is about a mail of ours)",
+    ["kind", "result"],
+)
 CONFIRMATIONS = Counter("callback_confirmations", "Amazon SNS subscriptions, `confirmed` or `failed`", ["result"])
 HTTP_REQUEST_SECONDS = Histogram("http_request_seconds", "One request to the web app", ["route", "status"])

@@ -58,6 +58,7 @@ EXPOSED: Final[Mapping[str, tuple[metrics.MetricWrapperBase, ...]]] = {
         ours.CALLBACKS_WAITING,
         ours.CONFIRMATIONS,
     ),
+    "bounces": (ours.BOUNCE_MAILS,),
     "web": (ours.HTTP_REQUEST_SECONDS, ours.REACTIONS_LOST, ours.CALLBACKS),
 }
 

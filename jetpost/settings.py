@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
+from analytics.post.settings import BounceSettings
 from analytics.settings import AnalyticsSettings
 from analytics.web.settings import WebSettings
 from events.nats_bus import BusSettings
@@ -57,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The list of those who get no mail."""
     analytics: AnalyticsSettings = AnalyticsSettings()
     """Counting what happened."""
+    bounces: BounceSettings = BounceSettings()
+    """Taking bounce mail."""
     web: WebSettings = WebSettings()
     """The dashboard and the API."""
     metrics: MetricsSettings = MetricsSettings()

@@ -1,4 +1,4 @@
-"""What a notice tells, in the words that callbacks of ESPs are put into. Pure."""
+"""What a notice tells, in the words that callbacks of ESPs are put into, so that whoever hears those hears notices, too. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,40 @@ from typing import Final
 
 from analytics.bounces.base import Notice, Report
 from analytics.bounces.correlation import Ours
-from analytics.callbacks.base import Event, EventName
+from analytics.bounces.read import read
+from analytics.callbacks.base import Esp, Event, EventName, Request, Secrets, Told, Verdict
 from events import ids
 from events.addresses import identity
 
 _NO_ABUSE: Final = frozenset({"not-spam", "auth-failure", "dmarc"})
 """Types of feedback that are no complaint of a reader (RFC 5965 §7.3, RFC 6591)."""
+
+
+NAME: Final = "mail"
+"""Stands where the name of an ESP stands."""
+_OURS: Final = "x-jetpost-mail"
+
+
+def headers(ours: Ours) -> dict[str, str]:
+    """What goes with a notice to say which mail was proven to be meant."""
+    return {_OURS: f"{ours.how} {_reference(ours)}"}
+
+
+def _tell(request: Request) -> Told:
+    """Of a notice that was kept by `analytics.post`."""
+    how, _, reference = request.headers.get(_OURS, "").partition(" ")
+    mail_id, _, campaign = reference.partition(".")
+    if how not in {"return_path", "link"}:
+        return Told((), (), 1)
+    return Told(events(read(request.body), Ours(campaign, mail_id, "link" if how == "link" else "return_path")))
+
+
+def _never(_request: Request, _secrets: Secrets) -> Verdict:
+    """No stranger brings a notice as if an ESP told it."""
+    return "invalid"
+
+
+ESP: Final = Esp(NAME, _never, _tell)
 
 
 def events(report: Report, ours: Ours | None) -> tuple[Event, ...]:

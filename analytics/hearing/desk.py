@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from analytics import rows
+from analytics.bounces import telling
 from analytics.callbacks.base import Event, Request, Told
 from analytics.callbacks.registry import ESPS
 from analytics.clickhouse.client import Store
@@ -44,6 +45,8 @@ FETCH_SECONDS: Final = 1.0
 SOON_SECONDS: Final = streams.DEDUPLICATION_SECONDS / 2
 """What was told so soon after it happened is no late repetition: NATS still remembers the first time."""
 
+_HEARD: Final = {**ESPS, telling.NAME: telling.ESP}
+"""Who tells us what became of mails: ESPs, and mail servers by bounces."""
 _LASTING: Final = EmailComplained | EmailUnsubscribed | EmailResubscribed | EmailReturned
 
 _log = logging.getLogger(__name__)
@@ -139,7 +142,7 @@ class Desk:
             return Heard(delivery, counts=(("", "parked"),))
         try:
             body = await self._body(callback)
-            told = ESPS[callback.esp].tell(Request(callback.headers, body, None))
+            told = _HEARD[callback.esp].tell(Request(callback.headers, body, None))
             return await self._heard(delivery, callback, body, told)
         except BusError:
             raise

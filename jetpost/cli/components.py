@@ -1,4 +1,4 @@
-"""`jetpost producer|sender|ingester|web run`, and `jetpost setup`: each component as a process of its own."""
+"""`jetpost producer|sender|ingester|bounces|web run`, and `jetpost setup`: each component as a process of its own."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ _HELP: Final = {
     "producer": "Render the mails of waiting batches and queue them.",
     "sender": "Deliver queued mails to the relays of its pools.",
     "ingester": "Write events to ClickHouse, and close campaigns that are done.",
+    "bounces": "Take bounce mail by LMTP or SMTP, or from a Maildir.",
     "web": "Serve the dashboard and the API.",
 }
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for name, command in (("producer", _producer), ("sender", _sender), ("ingester", _ingester), ("web", _web)):
+    commands = {"producer": _producer, "sender": _sender, "ingester": _ingester, "bounces": _bounces, "web": _web}
+    for name, command in commands.items():
         group = typer.Typer(help=_HELP[name], no_args_is_help=True)
         group.callback()(_group)  # keeps `run` a subcommand although it is the only one
         group.command("run", help=f"{_HELP[name]} Runs until SIGTERM.")(command)
@@ -48,6 +50,12 @@ def _ingester() -> None:
     from jetpost.components import ingester  # noqa: PLC0415 - the same
 
     process.run("ingester", _with_a_server(effective()), ingester.run)
+
+
+def _bounces() -> None:
+    from jetpost.components import bounces  # noqa: PLC0415 - the same
+
+    process.run("bounces", effective().settings, bounces.run)
 
 
 def _web(

@@ -15,7 +15,8 @@ ALL = {name: value for name, value in vars(ours).items() if isinstance(value, Me
 SOURCES = {
     "producer": list((ROOT / "producer").rglob("*.py")),
     "sender": list((ROOT / "sender").rglob("*.py")),
-    "ingester": [f for f in (ROOT / "analytics").rglob("*.py") if "web" not in f.parts],
+    "ingester": [f for f in (ROOT / "analytics").rglob("*.py") if not {"web", "post"} & set(f.parts)],
+    "bounces": list((ROOT / "analytics" / "post").rglob("*.py")),
     "web": list((ROOT / "analytics" / "web").rglob("*.py")),
 }
 
