@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks import sending
 from benchmarks.frame.isolation import apart
 from benchmarks.frame.part import Part
-from events import streams
+from events import providers, streams
 from events.nats_bus import BusSettings, NatsBus
 from events.nats_server import NatsServer
 from events.providers import Provider
@@ -101,9 +101,11 @@ async def _measure(options: Options) -> dict[str, Any]:
 
 
 def _enough(options: Options) -> int:
-    """More than may be sent meanwhile: processes take their time to start, and all lanes but one go beyond an equal part."""
+    """More than may be sent meanwhile, and what senders hold. Processes take their time to start, and all lanes but one go beyond
+    an equal part."""
     seconds = options.step_seconds * (len(STEPS) + 1) + _START_SECONDS * len(STEPS)
-    return int(options.rate * seconds * _BEYOND_EQUAL)
+    held = SenderSettings().prefetch_mails * len(providers.PROVIDERS) * len({name for _, name in STEPS})
+    return int(options.rate * seconds * _BEYOND_EQUAL) + held
 
 
 def _settings(folder: Path, nats: str, port: int, options: Options) -> Settings:
