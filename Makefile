@@ -55,6 +55,13 @@ bench: develop ## mails a second and CPU per mail, compared with the stored resu
 chaos: develop ## kill everything at random and count (make chaos ARGS="--full")
 	@$(BIN)/python -m benchmarks.chaos $(ARGS)
 
+SAMPLES := ../shared/samples
+
+.PHONY: grade
+grade: develop ## hold `jetpost inspect` against real callbacks, replies and bounces, where there are such beside this folder
+	@if [ -f $(SAMPLES)/grade.py ]; then $(BIN)/python $(SAMPLES)/grade.py $(SAMPLES) $(BIN)/jetpost; \
+	else echo "skipped: there are no samples at $(SAMPLES)"; fi
+
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Jetpost needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks import calibrate, dkim, scripts, sql_audience, suppression
+from benchmarks import calibrate, callbacks, dkim, scripts, sql_audience, suppression
 from benchmarks.budget import part as budget
 from benchmarks.campaigns import adaptive, growth, overtaking, retries, scaling, stalled, throttle
 from benchmarks.e2e import part as e2e
@@ -27,6 +27,7 @@ PARTS: Final[tuple[Part, ...]] = (
     rollups.PART,
     sql_audience.PART,
     dkim.PART,
+    callbacks.PART,
     suppression.PART,
     *scripts.parts(),
 )
