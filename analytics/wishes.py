@@ -134,11 +134,12 @@ class Desk:
         await suppression.suppress(self._bus, entries, self._hashing)
 
     async def _count_complaints(self, asked: Sequence[_Asked], addresses: dict[Mail, str]) -> None:
-        """Against the lanes that the mails went through: too many stop a lane, or slow a warm-up down."""
+        """Against the lanes that the mails went through, as well as dead addresses that their ESPs found: too many stop a lane,
+        or slow a warm-up down."""
         told = [
-            Complaint(each.wish.campaign, addresses[each.mail], each.delivery.sequence)
+            Complaint(each.wish.campaign, addresses[each.mail], each.delivery.sequence, _came_back(each.wish))
             for each in asked
-            if isinstance(each.wish, EmailComplained)
+            if isinstance(each.wish, EmailComplained) or _came_back(each.wish)
         ]
         await complaints.count(self._bus, told, self._clock())
 
@@ -182,6 +183,10 @@ def _wish(delivery: Delivery) -> Wish | None:
     if isinstance(fact, EmailReturned) and not fact.suppress:
         return None  # its address may be good
     return fact if isinstance(fact, Wish) else None
+
+
+def _came_back(wish: Wish) -> bool:
+    return isinstance(wish, EmailReturned) and wish.kind == "hard"
 
 
 def _source(wish: Wish) -> str:

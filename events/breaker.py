@@ -69,6 +69,8 @@ class LaneHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     """None: it goes on."""
     openings: int = 0
     """How often it was stopped, this time included."""
+    returned: int = 0
+    """Of all that were accepted: they came back for good, as ESPs tell of what they had taken."""
 
 
 class Canary(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -172,14 +174,21 @@ def with_lane(health: Health, lane: str, state: LaneHealth) -> Health:
     return msgspec.structs.replace(health, lanes={**health.lanes, lane: state})
 
 
-def complained(health: Health, complaints: Mapping[str, int], upto: int) -> Health:
-    """With complaints by lane (`EVERY_LANE`: nobody knows which), the last of them at sequence `upto` of EVENTS: each counts
-    once, as long as they are told in order."""
+def complained(
+    health: Health, complaints: Mapping[str, int], upto: int, returned: Mapping[str, int] | None = None
+) -> Health:
+    """With complaints by lane (`EVERY_LANE`: nobody knows which), and mails that came back, the last of them at sequence `upto`
+    of EVENTS: each counts once, as long as they are told in order."""
     if upto <= health.complaints_upto:
         return health
-    for lane, number in complaints.items():
+    back = returned or {}
+    for lane in {**complaints, **back}:
         state = health.lanes.get(lane, LaneHealth())
-        health = with_lane(health, lane, msgspec.structs.replace(state, complaints=state.complaints + number))
+        more = {
+            "complaints": state.complaints + complaints.get(lane, 0),
+            "returned": state.returned + back.get(lane, 0),
+        }
+        health = with_lane(health, lane, msgspec.structs.replace(state, **more))
     return msgspec.structs.replace(health, complaints_upto=upto)
 
 

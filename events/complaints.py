@@ -1,4 +1,5 @@
-"""Complaints, counted where they matter: against the lanes that the mails went through (`breaker`), and their warm-up.
+"""Complaints, and mails that came back after they were accepted, counted where they matter: against the lanes that they went
+through (`breaker`), and their warm-up.
 
 Whoever learns of complaints calls `count`, with the place of each in EVENTS: each counts once, if they come in order.
 """
@@ -22,6 +23,8 @@ class Complaint(NamedTuple):
     """Whose mail it was; empty: nobody knows, and it counts against the campaign as a whole."""
     sequence: int
     """Of EVENTS."""
+    returned: bool = False
+    """It is no complaint: the mail came back for good."""
 
 
 async def count(bus: Bus, complaints: Sequence[Complaint], now: float) -> None:
@@ -34,13 +37,13 @@ async def count(bus: Bus, complaints: Sequence[Complaint], now: float) -> None:
             campaign = await campaigns.get(bus, name)
         except CampaignNotFound:
             continue
-        lanes = Counter(_lane_of(campaign, one.address) for one in of_campaign)
+        complained = Counter(_lane_of(campaign, one.address) for one in of_campaign if not one.returned)
+        returned = Counter(_lane_of(campaign, one.address) for one in of_campaign if one.returned)
         upto = max(one.sequence for one in of_campaign)
         if campaign.finished_at is None:
-            await breaker.change(bus, name, _counted(lanes, upto))
-        for lane, number in lanes.items():
-            if lane != EVERY_LANE:
-                await _warm(bus, lane, number, upto, now)
+            await breaker.change(bus, name, _counted(complained, returned, upto))
+        for lane in (complained | returned).keys() - {EVERY_LANE}:
+            await _warm(bus, lane, complained[lane], returned[lane], upto, now)
 
 
 def _lane_of(campaign: Campaign, address: str) -> str:
@@ -51,11 +54,13 @@ def _lane_of(campaign: Campaign, address: str) -> str:
     return lane_key(campaign.pools_for(provider)[0], provider)
 
 
-def _counted(lanes: Counter[str], upto: int) -> breaker.Change:
-    return lambda health: breaker.complained(health, lanes, upto)
+def _counted(complaints: Counter[str], returned: Counter[str], upto: int) -> breaker.Change:
+    return lambda health: breaker.complained(health, complaints, upto, returned)
 
 
-async def _warm(bus: Bus, lane: str, number: int, upto: int, now: float) -> None:
+async def _warm(bus: Bus, lane: str, complaints: int, returned: int, upto: int, now: float) -> None:
     """Only lanes that are warmed up have a document."""
     if await (await bus.bucket(streams.WARMUP)).get(lane) is not None:
-        await warmup.change(bus, lane, warmup.day_of(now), lambda state: warmup.complained(state, number, upto))
+        await warmup.change(
+            bus, lane, warmup.day_of(now), lambda state: warmup.complained(state, complaints, upto, returned)
+        )

@@ -69,11 +69,12 @@ def fresh(lane: str, day: int) -> Warmup:
     return Warmup(lane, Day(day))
 
 
-def complained(state: Warmup, complaints: int, upto: int) -> Warmup:
-    """With complaints that came today, the last of them at sequence `upto` of EVENTS."""
+def complained(state: Warmup, complaints: int, upto: int, returned: int = 0) -> Warmup:
+    """With complaints that came today, and mails that came back for good, the last of them at sequence `upto` of EVENTS."""
     if upto <= state.complaints_upto:
         return state
-    today = msgspec.structs.replace(state.today, complaints=state.today.complaints + complaints)
+    day = state.today
+    today = msgspec.structs.replace(day, complaints=day.complaints + complaints, hard=day.hard + returned)
     return msgspec.structs.replace(state, today=today, complaints_upto=upto)
 
 

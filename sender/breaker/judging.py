@@ -73,7 +73,10 @@ def candidates(health: Health) -> list[tuple[str, LaneHealth]]:
     found = dict(health.lanes)
     if EVERY_LANE in found:
         accepted = sum(state.accepted for state in health.lanes.values())
-        found[EVERY_LANE] = LaneHealth((), accepted, found[EVERY_LANE].complaints, health.opening)
+        of_no_lane = found[EVERY_LANE]
+        found[EVERY_LANE] = LaneHealth(
+            (), accepted, of_no_lane.complaints, health.opening, returned=of_no_lane.returned
+        )
     return list(found.items())
 
 
@@ -81,7 +84,7 @@ def judge(lane: LaneHealth, limits: Limits, now: float) -> Opening | None:
     """Why the lane has to be stopped; None: it may go on. One that is stopped already is not judged."""
     if lane.opening is not None:
         return None
-    return _by_outcomes(lane, limits, now) or _by_complaints(lane, limits, now)
+    return _by_outcomes(lane, limits, now) or _by_returns(lane, limits, now) or _by_complaints(lane, limits, now)
 
 
 def _by_outcomes(lane: LaneHealth, limits: Limits, now: float) -> Opening | None:
@@ -96,6 +99,14 @@ def _by_outcomes(lane: LaneHealth, limits: Limits, now: float) -> Opening | None
         if limits.hard_bounces is not None and is_beyond(hard, mails, limits.hard_bounces, ALWAYS):
             return opening("hard_bounces", hard, mails, limits.hard_bounces, now)
     return None
+
+
+def _by_returns(lane: LaneHealth, limits: Limits, now: float) -> Opening | None:
+    """An ESP takes whatever it is given, and tells of dead addresses afterwards."""
+    mails, limit = max(lane.accepted, lane.returned), limits.hard_bounces
+    if limit is None or mails < limits.minimum_mails or not is_beyond(lane.returned, mails, limit, ALWAYS):
+        return None
+    return opening("hard_bounces", lane.returned, mails, limit, now)
 
 
 def _by_complaints(lane: LaneHealth, limits: Limits, now: float) -> Opening | None:

@@ -46,3 +46,15 @@ async def test_they_count_in_the_warm_up_of_lanes_that_have_one(bus):
     await complaints.count(bus, TOLD, NOW)
     [state] = await warmup.all_of(bus)
     assert (state.lane, state.today.complaints) == ("main.gmail", 2)
+
+
+async def test_mails_that_came_back_count_beside_them(bus):
+    await warmup.change(bus, "main.gmail", warmup.day_of(NOW), lambda state: state)
+    told = [*TOLD, Complaint("spring", "joe@gmail.com", 11, returned=True), Complaint("spring", "", 12, returned=True)]
+    await complaints.count(bus, told, NOW)
+    await complaints.count(bus, told, NOW)
+    assert await by_lane(bus) == {"main.gmail": 2, "main.yahoo": 1, EVERY_LANE: 1}
+    lanes = (await breaker.get(bus, "spring")).lanes
+    assert {lane: state.returned for lane, state in lanes.items()} == {"main.gmail": 1, "main.yahoo": 0, EVERY_LANE: 1}
+    [state] = await warmup.all_of(bus)
+    assert (state.today.complaints, state.today.hard) == (2, 1)

@@ -59,6 +59,11 @@ def test_complaints_are_measured_against_all_that_were_accepted():
     assert judging.judge(lane(accepted=10_000, complaints=60), LIMITS, 5.0).cause == "complaints"
 
 
+def test_mails_that_came_back_are_measured_like_those_that_bounced():
+    assert judging.judge(lane(accepted=10_000, returned=500), LIMITS, 5.0) is None
+    assert judging.judge(lane(accepted=10_000, returned=900), LIMITS, 5.0).cause == "hard_bounces"
+
+
 def test_a_lane_that_is_stopped_is_not_judged_again():
     stopped = lane((0, 0, 500), opening=judging.opening("blocks", 5, 50, 0.05, 1.0))
     assert judging.judge(stopped, LIMITS, 5.0) is None
