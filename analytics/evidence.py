@@ -49,7 +49,9 @@ async def look(bus: Bus, store: Store, now: float) -> int:
     for campaign, rows in groupby(await store.query("evidence", limit=TOGETHER), itemgetter(0)):
         found = await doubts.find(bus, campaign, {mail for _, mail in rows})
         resolved += len(
-            await doubts.resolve(bus, found, "accepted", by="reader", note="its reader reacted to it, or its ESP told of it", at=now)
+            await doubts.resolve(
+                bus, found, "accepted", by="reader", note="its reader reacted to it, or its ESP told of it", at=now
+            )
         )
     if resolved:
         _log.info("%d mails that were in doubt have arrived: their readers reacted to them", resolved)
