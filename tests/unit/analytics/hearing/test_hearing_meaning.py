@@ -1,7 +1,12 @@
+from typing import get_args
+
 import esps
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from analytics.callbacks.base import Event
+from analytics import rows
+from analytics.callbacks.base import Event, EventName
 from analytics.hearing import meaning
 from analytics.hearing.meaning import About, fact_of
 from events import facts, ids
@@ -147,3 +152,37 @@ def test_and_never_for_what_proves_nothing_of_an_address(fields):
 
 def test_the_fake_esp_speaks_of_our_mails():
     assert read_reference(esps.event("sendgrid", "hard", f"{MAIL}.spring", ADA, AT)["jetpost"]) == REFERENCE
+
+
+TEXT = st.text(max_size=30)
+EVENTS = st.builds(
+    Event,
+    event=st.sampled_from(get_args(EventName)),
+    recipient=TEXT | st.just(ADA),
+    message_id=TEXT,
+    reference=TEXT,
+    at=st.none() | st.floats(0, 4e10),
+    bounce=st.sampled_from([None, "hard", "soft"]),
+    code=st.integers(-1, 999_999),
+    enhanced=TEXT,
+    text=st.text(max_size=900),
+    listed=st.booleans(),
+    url=TEXT,
+    machine=st.booleans(),
+    user_agent=TEXT,
+    group=TEXT,
+    dedupe=TEXT,
+)
+
+
+@given(event=EVENTS, suppress=st.sampled_from([(), ("listed",), ("unknown",), ("listed", "unknown")]))
+def test_whatever_an_esp_tells_fits_the_tables(event, suppress):
+    found = fact_of(event, ABOUT, "mailgun", AT, suppress)
+    if found is not None:
+        assert facts.decode(facts.encode(found)) == found
+        assert rows.reaction_row(1, found)
+        assert found.recipient in {"", ADA} or found.recipient.lower() == ADA
+        assert facts.id_of(found).isprintable()
+        assert " " not in facts.id_of(found)
+    entry = meaning.entry_of(event, "mailgun", "main", AT, suppress)
+    assert entry is None or ("unknown" in suppress and "@" in entry.address)

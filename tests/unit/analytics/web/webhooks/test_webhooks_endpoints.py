@@ -1,0 +1,78 @@
+import esps
+import pytest
+
+from analytics.callbacks.registry import ESPS
+from analytics.web.webhooks.endpoints import WebhookUnusable, decoy, endpoints
+from analytics.web.webhooks.settings import Webhook
+
+
+def one(**fields):
+    (endpoint,) = endpoints({"shop": Webhook(**fields)}).values()
+    return endpoint
+
+
+def test_secrets_of_a_file_hold_beside_those_of_the_settings(tmp_path):
+    file = tmp_path / "secrets.toml"
+    file.write_text('signing_secrets = ["new"]\n')
+    assert one(esp="mailgun", signing_secrets=("old",), secrets_file=file).secrets.signing_key == ("old", "new")
+
+
+@pytest.mark.parametrize("text", ['signing_secret = ["x"]', "signing_secrets = 3", "no toml"])
+def test_a_file_with_anything_else_is_refused(tmp_path, text):
+    file = tmp_path / "secrets.toml"
+    file.write_text(text)
+    with pytest.raises(WebhookUnusable, match=r"web\.webhooks\.shop\.secrets_file"):
+        one(esp="mailgun", secrets_file=file)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(WebhookUnusable, match=r"missing\.toml: No such file"):
+        one(esp="mailgun", secrets_file=tmp_path / "missing.toml")
+
+
+@pytest.mark.parametrize("esp", sorted(esps.webhooks()))
+def test_an_endpoint_without_what_its_esp_proves_itself_by_is_refused(esp):
+    with pytest.raises(WebhookUnusable, match="none would be believed"):
+        one(esp=esp.removeprefix("main-"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"esp": "mailjet", "basic_secrets": ("",)}, "empty"),
+        ({"esp": "mailjet", "basic_secrets": ("no colon",)}, "user:password"),
+        ({"esp": "mailjet", "header_secrets": ("x",)}, "header"),
+        ({"esp": "mailjet", "bearer_secrets": ("x",), "allow_from": ("10.0.0.0/99",)}, "allow_from"),
+        ({"esp": "resend", "public_keys": ("x",)}, "signing_secrets"),
+    ],
+)
+def test_what_would_prove_nothing_is_refused(fields, said):
+    with pytest.raises(WebhookUnusable, match=said):
+        one(**fields)
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("203.0.113.9", True),
+        ("203.0.114.9", False),
+        ("::ffff:203.0.113.9", True),
+        ("2001:db8::7", True),
+        ("2001:db9::7", False),
+        ("", False),
+        ("unix:", False),
+    ],
+)
+def test_who_may_call(address, allowed):
+    endpoint = one(esp="mailjet", bearer_secrets=("x",), allow_from=("203.0.113.0/24", "2001:db8::/32"))
+    assert endpoint.may_call(address) is allowed
+
+
+def test_no_secret_is_shown():
+    shown = repr(Webhook(esp="mailgun", signing_secrets=("hush",), basic_secrets=("u:hush",), header_secrets=("hush",)))
+    assert "hush" not in shown
+
+
+@pytest.mark.parametrize("esp", sorted(ESPS))
+def test_nobody_knows_what_a_decoy_is_checked_with(esp):
+    assert decoy(ESPS[esp]).secrets != decoy(ESPS[esp]).secrets
