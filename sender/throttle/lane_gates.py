@@ -41,6 +41,8 @@ class LaneGates:
         self._lane = lane
         self._clock = clock
         self.notify = notify
+        self._claimed = 0
+        """Mails that wait for fresh tokens, claimed already."""
         for gate in gates:
             gate.attached.add(self)
 
@@ -56,13 +58,13 @@ class LaneGates:
         Tokens of a pool are for all of its lanes, those of a lane for nobody else: so the narrower limit waits for the wider one.
         """
         lane = self._lane
-        if not lane.waiting or lane.is_shut or (now := self._clock.now()) is None:
+        if not (lane.waiting or self._claimed) or (now := self._clock.now()) is None:
             return 0
-        if not isinstance(admission.decide(lane.campaign, now), admission.Send):
-            return 0
+        may_go = not lane.is_shut and isinstance(admission.decide(lane.campaign, now), admission.Send)
+        mails = self._claimed + (len(lane.waiting) if may_go else 0)
         at = self.gates.index(gate)
         soon = all(other.shut_for(now) <= _SOON_SECONDS for other in self.gates[:at])
-        return len(lane.waiting) if soon and all(other.has_tokens(now) for other in self.gates[at + 1 :]) else 0
+        return mails if soon and all(other.has_tokens(now) for other in self.gates[at + 1 :]) else 0
 
     # for the sessions
 
@@ -115,7 +117,14 @@ class LaneGates:
         return min(usual, max(1, int(min(rates) * HELD_SECONDS))) if rates else usual
 
     async def fresh(self, number: int) -> list[Taken]:
-        """Tokens for up to `number` mails, from each gate; none where there are none in time."""
+        """Tokens for up to `number` claimed mails, from each gate; none where there are none in time."""
+        self._claimed += number
+        try:
+            return await self._fresh(number)
+        finally:
+            self._claimed -= number
+
+    async def _fresh(self, number: int) -> list[Taken]:
         for _ in range(int(_PATIENCE_SECONDS / _LOOK_SECONDS)):
             now = self._clock.now()
             if now is not None:

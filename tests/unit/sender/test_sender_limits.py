@@ -137,3 +137,20 @@ async def test_mails_that_expire_need_no_tokens(world):
 def test_a_relay_has_no_limits_unless_somebody_sets_some():
     assert Relay().limits == Limits()
     assert Relay().lanes == {}
+
+
+async def test_claimed_mails_whose_tokens_got_too_old_wait_for_fresh_ones(world):
+    await world.set_up(12)
+    publish = world.bus.publish
+
+    async def late(stream, messages):
+        if stream == "CLAIMS":
+            await asyncio.sleep(0.1)  # tokens are good for 68 ms
+        return await publish(stream, messages)
+
+    world.bus.publish = late
+    await world.start(settings=limited(limits=Limits(rate=100, burst=10)))
+    await world.until(lambda: left(world, 0))
+    stories = await world.stories()
+    assert {tuple(story) for story in stories.values()} == {("accepted",)}
+    assert set(world.relay.took.values()) == {1}
