@@ -19,7 +19,7 @@ def test_routes_as_they_are_written():
         ("gmail", "write it as gmail=main"),
         ("gmail=", "write it as gmail=main"),
         ("gmial=main", "no mailbox provider"),
-        ("gmail=mian", "there is no pool 'mian'; the settings have backup, main"),
+        ("gmail=maim", "there is no pool 'maim'; the settings have backup, main"),
     ],
 )
 def test_what_cannot_be_a_route(change, says):
