@@ -119,7 +119,9 @@ async def test_out_of_order_twice_and_late_it_still_counts_exactly(up):
 
     async def counted():
         found = (await up.web.get("/api/campaigns/first/engagement")).json()
-        return found["delivered"] == 58 and found["returned"] == 2 and found["complained"] == 1 and found["clicks"] == 20
+        return (
+            found["delivered"] == 58 and found["returned"] == 2 and found["complained"] == 1 and found["clicks"] == 20
+        )
 
     await until(counted)
     found = (await up.web.get("/api/campaigns/first/engagement")).json()
