@@ -1,6 +1,7 @@
 """What ESPs tell, from a stored callback to facts, counts and the suppression list: over both buses and a real ClickHouse."""
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -18,6 +19,7 @@ from analytics.web.webhooks.fetching import FetchFailed
 from events import breaker, callbacks, facts, ids, schemas, streams, subjects, suppression
 from events.bus import Message
 from events.callbacks import Callback
+from events.errors import BusUnavailable
 from events.schemas import Campaign
 from events.suppression_list import SuppressionList
 
@@ -315,3 +317,30 @@ async def test_told_out_of_order_twice_and_late_everything_counts_exactly(bus, s
     hard = {event["email"] for esp, event in events if event.get("type") == "bounce"}
     await stage.carry_out()
     assert hard <= (await stage.suppressed(*people)).keys()
+
+
+async def test_who_dies_before_acknowledging_states_nothing_twice(memory_bus, clock, store):
+    clock.now = AT + 10
+    campaign = Campaign(
+        id="spring", name="Spring", status="running", pool="main", return_path="b@example.com", created_at=AT
+    )
+    await (await memory_bus.bucket(streams.CAMPAIGNS)).put("spring", schemas.encode_campaign(campaign))
+    events = [esps.event("sendgrid", name, reference(ADA), ADA, AT) for name in ("delivered", "opened", "complained")]
+    await store_all(memory_bus, callback("sendgrid", *events))
+
+    class Dies:
+        def __init__(self, consumer):
+            self.fetch = consumer.fetch
+
+        async def ack(self, _):
+            raise BusUnavailable("killed")
+
+    consumer = await memory_bus.consumer("CALLBACKS", "hearing")
+    for hears in (Dies(consumer), consumer):
+        made = desk.Desk(memory_bus, hears, store, suppression.PLAIN, clock, Confirming(None))
+        with contextlib.suppress(BusUnavailable):
+            await made.hear()
+        clock.advance(streams.ACK_WAIT_SECONDS + 1)
+    assert (await memory_bus.stream_state("EVENTS")).messages == 3
+    state = await memory_bus.consumer_state("CALLBACKS", "hearing")
+    assert state.waiting + state.in_flight == 0
