@@ -23,7 +23,8 @@ HARDEST: Final = 0.25
 """And no less."""
 NOTHING_ACCEPTED: Final = 0.02
 """Where fewer than this share are accepted, the provider refuses everything for a while. How long that lasts says nothing about
-which rate is too much: so the way back then leads to half of where it led before, however many decreases there are meanwhile."""
+which rate is too much: so the way back then leads to half of where it led before, and to half of that only where the lane had
+come some of the way."""
 _LONGER: Final = 0.1
 """A pause is made longer only by this part of it, so that a thousand replies with the same hint are one change."""
 
@@ -70,8 +71,8 @@ def _way_back(pace: Pace, current: float, *, slow: bool) -> float:
     """Where it leads after everything was refused."""
     if not slow:
         return current / 2
-    same_story = pace.refused and current <= pace.peak / 2
-    return pace.peak if same_story else max(current, pace.peak) / 2
+    still_there = pace.refused and pace.rate is not None and current < 2 * pace.rate
+    return pace.peak if still_there else max(current, pace.peak) / 2
 
 
 def _first(pace: Pace, objection: Objection, settings: AdaptiveSettings, now: float) -> Pace:
