@@ -17,9 +17,11 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
+from prometheus_client import Counter, Histogram
 from starlette.types import Receive, Scope, Send
 
 from analytics.callbacks.base import Request
@@ -122,8 +124,9 @@ class Reception:
         if answer is STRANGER and endpoint is None:
             answer = UNKNOWN
         await _send(answer, send)
-        CALLBACKS.labels(endpoint.name if endpoint else "", answer.status.value).inc()
-        HTTP_REQUEST_SECONDS.labels("/webhooks", answer.status.value).observe(time.perf_counter() - started)
+        counted, timed = _metrics(endpoint.name if endpoint else "", answer.status.value)
+        counted.inc()
+        timed.observe(time.perf_counter() - started)
 
     async def _answer(self, endpoint: Endpoint | None, esp: str, scope: Scope, receive: Receive) -> Answer:
         if scope["method"] != "POST":
@@ -211,6 +214,12 @@ class Reception:
             await self._keeper.store_large(blob, callback.body)
             callback = callbacks.in_blob(callback, blob)
         await self._keeper.store(callbacks.message_of(callback, known_as))
+
+
+@cache
+def _metrics(endpoint: str, status: int) -> tuple[Counter, Histogram]:
+    """Looked up once for each of the few that there are."""
+    return CALLBACKS.labels(endpoint, status), HTTP_REQUEST_SECONDS.labels("/webhooks", status)
 
 
 async def _received(receive: Receive) -> Any:  # noqa: ANN401 - as ASGI has it
