@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 _SLOTS: Final = 10
-_SHORTEST: Final = 0.1
+_SHORTEST: Final = 0.5
 """Of a slot: what was measured for less is taken for what comes in so much time."""
 
 

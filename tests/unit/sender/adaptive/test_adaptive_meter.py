@@ -22,22 +22,22 @@ def test_a_lane_that_just_began_is_measured_over_the_time_since():
 
 def test_a_lane_that_began_within_a_slot_is_measured_from_there():
     meter = Meter(10.0)
-    meter.add(100.5, 100, 100, 0)
-    meter.add(100.9, 100, 100, 0)
-    assert meter.seen(100.9).tried_rate == pytest.approx(500.0)
+    meter.add(100.19, 100, 100, 0)
+    meter.add(100.99, 100, 100, 0)
+    assert meter.seen(100.99).tried_rate == pytest.approx(250.0)
 
 
 def test_a_single_turn_is_not_taken_for_an_enormous_rate():
     meter = Meter(10.0)
     meter.add(100.0, 16, 16, 0)
-    assert meter.seen(100.001).tried_rate == 160.0
+    assert meter.seen(100.001).tried_rate == 32.0
 
 
 def test_begins_anew():
     meter = Meter(10.0)
     meter.add(100.0, 16, 16, 0)
     meter.begin_anew()
-    assert meter.seen(100.0) == Seen(0, 0, 0, 0.1)
+    assert meter.seen(100.0) == Seen(0, 0, 0, 0.5)
     assert meter.seen(100.0).put_off_share == 0.0
 
 
