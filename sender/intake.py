@@ -18,7 +18,7 @@ from events import providers, streams
 from events.bus import Bus
 from events.errors import BusError
 from events.schemas import Campaign
-from sender import admission, campaigns
+from sender import admission, campaigns, stopping
 from sender.breaker.keeper import Breaker
 from sender.campaigns import Dictionaries
 from sender.lanes import Held, Lane, Lanes
@@ -95,11 +95,7 @@ class Intake:
             self._feeding[key] = [asyncio.create_task(self._serve(key, name)) for name in providers.PROVIDERS]
 
     async def _close_campaign(self, key: str) -> None:
-        tasks = self._feeding.pop(key, [])
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await stopping.cancel(self._feeding.pop(key, []))
         for lane in [lane for lane in self.open if lane.campaign.id == key]:
             await self._close_lane(lane)
         self._campaigns.pop(key, None)
@@ -119,11 +115,7 @@ class Intake:
 
     async def stop_fetching(self) -> None:
         """From here on nothing is fetched; what is held stays held."""
-        tasks = [task for tasks in self._feeding.values() for task in tasks]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await stopping.cancel([task for tasks in self._feeding.values() for task in tasks])
 
     async def close(self) -> None:
         """Give back everything that was not settled. Where NATS does not answer it comes again by itself."""

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from sender import stopping
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -59,8 +61,7 @@ class Rounds(Generic[T, R]):
     async def close(self) -> None:
         """Stop the round that runs; who still waits is cancelled."""
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+            await stopping.cancel([self._running])
         for _, future in self._waiting:
             future.cancel()
         self._waiting = []

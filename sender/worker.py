@@ -23,9 +23,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random as random_module
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from events import streams
 from events.bus import Bus
@@ -33,6 +33,7 @@ from events.metrics import SUPPRESSION_ENTRIES
 from events.suppression import PLAIN, Hashing
 from events.suppression_list import SuppressionList
 from events.verp import Verp
+from sender import stopping
 from sender.acknowledger import Acknowledger
 from sender.adaptive.learner import Learner
 from sender.breaker.keeper import Breaker
@@ -56,6 +57,9 @@ from sender.turn import Line, Turn
 from sender.warmup.keeper import Warmups
 
 _log = logging.getLogger(__name__)
+
+_LAST_WORDS_SECONDS: Final = 5.0
+"""So long a sender that stops tries to tell the others what it counted."""
 
 Connect: TypeAlias = Callable[[str, Relay], Pool]
 """Makes the sessions of a pool, given its name; does not connect yet."""
@@ -182,7 +186,7 @@ class Worker:
         ]
 
     async def stop(self) -> None:
-        """Take nothing more, finish what is claimed, give back the rest. Takes `stop_seconds` at most."""
+        """Take nothing more, finish what is claimed, give back the rest. Takes `stop_seconds` at most, and a few for closing."""
         for line in self._lines.values():
             line.lanes.close()
         with suppress(TimeoutError):
@@ -192,9 +196,11 @@ class Worker:
                     await asyncio.wait(self._slots)
                 await self._recorder.room(1)
                 await self._acknowledger.drain()
-        await _cancel([*self._slots, *self._background])
-        await self._breaker.close()
-        await self._warmups.close()
+        await stopping.cancel([*self._slots, *self._background])
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await self._breaker.close()
+                await self._warmups.close()
         await self._poison.close()
         await self._claims.close()
         await self._journal.close()
@@ -253,15 +259,8 @@ async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> Non
         if tasks[0].done():
             tasks[0].result()
     finally:
-        await _cancel(tasks)
+        await stopping.cancel(tasks)
 
 
 async def _wait(stop: asyncio.Event) -> None:
     await stop.wait()
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
