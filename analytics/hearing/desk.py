@@ -32,7 +32,7 @@ from analytics.hearing.mails import Mails
 from analytics.patience import Patience
 from analytics.settings import AnalyticsSettings
 from analytics.web.webhooks.fetching import Fetch, https_get
-from events import callbacks, facts, metrics, streams, suppression
+from events import callbacks, facts, metrics, streams, subjects, suppression
 from events.bus import Bus, Consumer, Delivery, Message
 from events.callbacks import Callback
 from events.errors import BusError
@@ -47,6 +47,10 @@ SOON_SECONDS: Final = streams.DEDUPLICATION_SECONDS / 2
 
 _HEARD: Final = {**ESPS, telling.NAME: telling.ESP}
 """Who tells us what became of mails: ESPs, and mail servers by bounces."""
+KEPT_BYTES: Final = 2 * 1024**3
+"""Of what is understood: above it the oldest quarter goes, before its days are over. What is not understood yet stays."""
+TRIMMED_EVERY_SECONDS: Final = 60.0
+
 _LASTING: Final = EmailComplained | EmailUnsubscribed | EmailResubscribed | EmailReturned
 
 _log = logging.getLogger(__name__)
@@ -110,6 +114,7 @@ class Desk:
         self._hashing = hashing
         self._clock = clock
         self._mails = Mails(bus, clock)
+        self._trimmed_at = 0.0
         self.confirming = confirming
 
     async def hear(self) -> None:
@@ -125,6 +130,19 @@ class Desk:
             await self._clean(heard)
         state = await self._bus.consumer_state(streams.HEARING.stream, streams.HEARING.name)
         metrics.CALLBACKS_WAITING.set(state.waiting + state.in_flight if state else 0)
+        if deliveries and state is not None and state.in_flight == 0:
+            await self._trim(max(delivery.sequence for delivery in deliveries))
+
+    async def _trim(self, understood: int) -> None:
+        """Everything up to the sequence `understood` is acknowledged."""
+        if self._clock() - self._trimmed_at < TRIMMED_EVERY_SECONDS:
+            return
+        self._trimmed_at = self._clock()
+        stream = await self._bus.stream_state(streams.CALLBACKS.name)
+        if stream.bytes > KEPT_BYTES:
+            quarter = min(understood, stream.first_sequence + (stream.last_sequence - stream.first_sequence) // 4)
+            gone = await self._bus.purge(streams.CALLBACKS.name, subjects.CALLBACKS_NEW, up_to=quarter)
+            _log.info("CALLBACKS holds %.1f GB: the oldest %d, which are understood, go", stream.bytes / 1e9, gone)
 
     async def _confirm_and_acknowledge(self, heard: Sequence[Heard]) -> None:
         """A confirmation goes its own way: it may take seconds, and is acknowledged when it is done."""

@@ -344,3 +344,23 @@ async def test_who_dies_before_acknowledging_states_nothing_twice(memory_bus, cl
     assert (await memory_bus.stream_state("EVENTS")).messages == 3
     state = await memory_bus.consumer_state("CALLBACKS", "hearing")
     assert state.waiting + state.in_flight == 0
+
+
+async def test_what_is_understood_makes_room_and_what_is_not_stays(bus, stage, monkeypatch):
+    monkeypatch.setattr(desk, "KEPT_BYTES", 20_000)
+    told = [
+        callback("standard", esps.event("standard", "opened", reference(ADA), ADA, AT, f"{number}"))
+        for number in range(200)
+    ]
+    bad = Callback("sendgrid", "main", AT, {}, b"not a frame", compressed=True)
+    await bus.publish("CALLBACKS", [callbacks.message_of(bad, "bad")])
+    await store_all(bus, *told[:100])
+    await stage.hear()
+    before = (await bus.stream_state("CALLBACKS")).messages
+    assert 70 <= before <= 80  # a quarter of a hundred is gone, the parked one is there
+    await store_all(bus, *told[100:])
+    stage.now += desk.TRIMMED_EVERY_SECONDS
+    await stage.hear()
+    assert (await bus.stream_state("CALLBACKS")).messages < 160
+    assert len(await stage.facts()) == 200
+    assert [record async for record in bus.read("CALLBACKS", subjects.CALLBACKS_PARKED)]

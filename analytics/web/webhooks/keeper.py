@@ -57,9 +57,12 @@ class Keeper:
 
     async def store_large(self, name: str, body: bytes) -> None:
         """What a message refers to. Raises `RetryLater`."""
-        await self._require_room()
-        async with asyncio.timeout(STORED_WITHIN_SECONDS):
-            await (await self._bus.blobs()).put(name, body)
+        try:
+            async with asyncio.timeout(STORED_WITHIN_SECONDS):
+                await self._require_room()
+                await (await self._bus.blobs()).put(name, body)
+        except TimeoutError:
+            raise RetryLater("NATS does not answer") from None
 
     async def run(self) -> None:
         """Stores until it is cancelled; then what is left is refused."""
