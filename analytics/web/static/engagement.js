@@ -14,8 +14,8 @@ export function engagement() {
   const links = h("tbody");
   const heads = ["Link", "Readers", "Clicks", "Machines"].map((name, index) => h("th", { scope: "col", class: index ? "num" : "" }, name));
   const table = h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table: links" }, h("table", { class: "table" }, h("thead", {}, h("tr", {}, heads)), links));
-  const facts = [opened, clicked, left, complained, returned].map((each) => each.node);
-  const node = card("Readers", { note: "Shares of accepted mails; machines are not readers" }, h("ul", { class: "readers" }, facts), table);
+  const facts = h("ul", { class: "readers" }, [opened, clicked, left, complained].map((each) => each.node));
+  const node = card("Readers", { note: "Shares of accepted mails; machines are not readers" }, facts, table);
   node.id = "readers";
   node.hidden = true;
   return { node, show: ({ engagement: found, campaign, figures }) => {
@@ -27,7 +27,7 @@ export function engagement() {
     clicked.show(found.unique_clicks, accepted, machines(found.clicks, found.machine_clicks, "clicks"), clicks || found.clicks > 0);
     left.show(found.unsubscribed, accepted, "and did not come back", true);
     complained.show(found.complained, accepted, "called it spam", true);
-    returned.node.hidden = !found.returned;
+    if (found.returned) facts.append(returned.node);
     returned.show(found.returned, accepted, `after they were accepted, ${number(found.returned_hard)} from dead addresses`, true);
     table.hidden = found.links.length === 0;
     keyed(links, found.links.slice(0, 20), (link) => `${link.number} ${link.url}`, row);

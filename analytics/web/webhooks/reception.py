@@ -150,6 +150,8 @@ class Reception:
     async def _take(self, request: Request, endpoint: Endpoint) -> None:
         """Raises `BusError`, and `_Refused`."""
         await self._verify(request, endpoint)
+        if not endpoint.name:
+            raise _Refused(UNKNOWN)
         if len(request.body) <= LOOKED_AT_BYTES and _is_junk(request, endpoint):
             raise _Refused(JUNK)
         await self._store(request, endpoint)
