@@ -118,12 +118,12 @@ def jetpost(folder, up):
     return jetpost
 
 
-def audience(tags=()) -> str:
-    """48 people, of whom some have tags in their addresses, one of them twice, and a row without an address."""
+def audience(tags=(), who="p") -> str:
+    """48 people, called `who` with a number, of whom some have tags in their addresses, one of them twice, and a row without an address."""
     tags = [*tags, *[""] * (PEOPLE - len(tags))]
     providers = ("gmail.com", "outlook.com", "yahoo.com", "icloud.com", "example.net")
     rows = [
-        f"p{number}{tag}@{providers[number % 5]},Ådne{number},Ås,Tromsø,May 2021" for number, tag in enumerate(tags)
+        f"{who}{number}{tag}@{providers[number % 5]},Ådne{number},Ås,Tromsø,May 2021" for number, tag in enumerate(tags)
     ]
     return "\n".join(["email,first_name,last_name,city,joined", *rows, rows[3], "nobody at all,Bad,Row,,"]) + "\n"
 
@@ -154,8 +154,9 @@ async def is_over(up, campaign) -> bool:
 
 
 async def send(jetpost, up, folder, pool, tags=()) -> dict:
-    """Check, send and await a campaign named as its pool; its report."""
-    file = write_campaign(folder, pool, pool, audience(tags))
+    """Check, send and await a campaign named as its pool; its report. Who bounces is suppressed from then on: tags are for people
+    of their own."""
+    file = write_campaign(folder, pool, pool, audience(tags, who=pool if tags else "p"))
     assert "can be sent" in await jetpost("check", file)
     said = await jetpost("send", file)
     assert f"{pool} planned: {PEOPLE} recipients in 1 batch" in said
