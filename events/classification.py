@@ -6,12 +6,15 @@ Whatever no rule knows is told from the first digit alone, and never hard: a wro
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
 from events import replies
 from events.classification_rules import RULES, Rule
 from events.replies import Reply
 from events.schemas import FailureClass
+
+_ADDRESS: Final = re.compile(r"[^\s<>()\[\]\"',;:]{1,64}@[^\s<>()\[\]\"',;:]{1,253}")
 
 
 class Verdict(NamedTuple):
@@ -41,7 +44,12 @@ def classify(reply: Reply, provider: str = "", *, about_recipient: bool = True) 
 
 
 def rule_of(reply: Reply, provider: str = "") -> Rule | None:
-    """The rule that decides, for those who want to know why."""
+    """The rule that decides, for those who want to know why.
+
+    Addresses in the words are not read: what somebody is called says nothing of why their mail was refused.
+    """
+    if "@" in reply.text:
+        reply = reply._replace(text=_ADDRESS.sub("@", reply.text))
     return next((rule for rule in RULES if rule.matches(reply, provider)), None)
 
 

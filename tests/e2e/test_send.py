@@ -119,7 +119,7 @@ def jetpost(folder, up):
 
 
 def audience(tags=(), who="p") -> str:
-    """48 people, called `who` with a number, of whom some have tags in their addresses, one of them twice, and a row without an address."""
+    """48 people, called `who` with a number, some with tags in their addresses, one twice, and a row without an address."""
     tags = [*tags, *[""] * (PEOPLE - len(tags))]
     providers = ("gmail.com", "outlook.com", "yahoo.com", "icloud.com", "example.net")
     rows = [

@@ -93,3 +93,9 @@ def test_nothing_temporary_is_hard(code, enhanced, text):
 def test_every_rule_says_where_it_comes_from(rule):
     assert rule.source
     assert rule.reason.replace("_", "").isalpha()
+
+
+@pytest.mark.parametrize("name", ["starttls", "spam", "over.quota", "dmarc-reports", "policy", "mailbox.full"])
+def test_what_somebody_is_called_says_nothing_of_why_their_mail_was_refused(name):
+    reply = replies.parse(f"550 5.1.1 <{name}@example.org>: Recipient address rejected: User unknown")
+    assert classification.classify(reply).failure_class == "hard"
