@@ -44,6 +44,10 @@ class Attached(Protocol):
         """Mails that could go if this gate were open."""
         ...
 
+    def could_use_a_connection(self) -> bool:
+        """Whether mails could go within a lease's time."""
+        ...
+
     @property
     def notify(self) -> Callable[[], None]:
         """Wakes a session for it, and others of its pool."""
@@ -111,6 +115,10 @@ class Gate:
         wanted = [mails for one in self.attached if (mails := one.demand(self))]
         self._sharers = max(1, len(wanted))
         return sum(wanted)
+
+    def could_use_a_connection(self) -> bool:
+        """Whether any lane's mails could go within a lease's time."""
+        return any(one.could_use_a_connection() for one in self.attached)
 
     def equal_part(self, now: float) -> int:
         """What a lane may take at once, so that every lane gets something while the tokens of its other limits are good."""

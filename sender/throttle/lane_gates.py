@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from events.schemas import Campaign
 from sender import admission
+from sender.throttle.connections import LEASE_SECONDS
 from sender.throttle.gate import Gate
 from sender.throttle.server_clock import ServerClock
 from sender.throttle.tokens import Taken
@@ -65,6 +66,15 @@ class LaneGates:
         at = self.gates.index(gate)
         soon = all(other.shut_for(now) <= _SOON_SECONDS for other in self.gates[:at])
         return mails if soon and all(other.has_tokens(now) for other in self.gates[at + 1 :]) else 0
+
+    def could_use_a_connection(self) -> bool:
+        """Whether mails could go within a lease's time. Tokens that are missing at this moment do not count: they come and go
+        within milliseconds, and are not asked for before there is a connection."""
+        lane, now = self._lane, self._clock.now()
+        if not (lane.waiting or self._claimed) or now is None or self.opens_in() > LEASE_SECONDS:
+            return False
+        may_go = not lane.is_shut and isinstance(admission.decide(lane.campaign, now), admission.Send)
+        return bool(self._claimed) or may_go
 
     # for the sessions
 

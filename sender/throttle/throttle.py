@@ -205,7 +205,7 @@ class Throttle:
 
         def wanted() -> int:
             gate = self._gates.get(key)
-            return relay.max_connections if gate is not None and gate.demand() else 0
+            return relay.max_connections if gate is not None and gate.could_use_a_connection() else 0
 
         def told(slots: int | None) -> None:
             if not provider:
