@@ -114,9 +114,13 @@ class Delivery:
             turn.grants -= self._breaker.count_doubts(lane, [held for held, _ in taken])
 
     async def _take(self, turn: Turn, limit: int) -> list[Held]:
-        """The campaign may have changed while a session was being made."""
+        """The campaign may have changed while a session was being made, and the lane may go through another pool."""
         lane, now = turn.lane, self._clock()
-        if lane.is_shut or not isinstance(admission.decide(lane.campaign, now), admission.Send):
+        if (
+            lane.moves != turn.moves
+            or lane.is_shut
+            or not isinstance(admission.decide(lane.campaign, now), admission.Send)
+        ):
             return []
         if not self._breaker.needs_grants(lane):
             return lane.take(limit, now)

@@ -78,9 +78,10 @@ class Intake:
         if campaign is None or not campaigns.is_open(campaign, self._pools):
             await self._close_campaign(key)
             return
-        if key in self._campaigns and self._campaigns[key].routes != campaign.routes:
-            await self._close_campaign(key)
+        before = self._campaigns.get(key)
         self._campaigns[key] = campaign
+        if before is not None and before.routes != campaign.routes:
+            await self._follow_routes(before, campaign)
         if (news := self._news.pop(key, None)) is not None:
             news.set()
         self._breaker.follow(campaign)
@@ -93,6 +94,19 @@ class Intake:
             self._lanes[pool].notify()
         if key not in self._feeding:
             self._feeding[key] = [asyncio.create_task(self._serve(key, name)) for name in providers.PROVIDERS]
+
+    async def _follow_routes(self, before: Campaign, campaign: Campaign) -> None:
+        """Lanes that are another sender's from now on are closed, those that become ours are opened. The others keep what they
+        hold: to give it back would use up a delivery of each mail, and `routing` moves them to another pool."""
+        key, feeding = campaign.id, self._feeding.get(campaign.id, [])
+        for number, (provider, task) in enumerate(zip(providers.PROVIDERS, feeding.copy(), strict=False)):
+            was, is_ours = (campaigns.route_of(one, provider, self._pools) for one in (before, campaign))
+            if was and not is_ours:
+                await stopping.cancel([task])
+                for lane in [lane for lane in self.open if lane.campaign.id == key and lane.provider == provider]:
+                    await self._close_lane(lane)
+            elif is_ours and not was:
+                feeding[number] = asyncio.create_task(self._serve(key, provider))
 
     async def _close_campaign(self, key: str) -> None:
         await stopping.cancel(self._feeding.pop(key, []))

@@ -207,6 +207,7 @@ class Lane:
             if not self.waiting[0].lapsed(now):
                 return self.waiting[0]
             self.forget([self.waiting.popleft()])
+            self.changed.set()
         return None
 
     def forget(self, held: Iterable[Held]) -> None:

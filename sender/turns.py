@@ -105,9 +105,9 @@ class Turns(Generic[T]):
         if len(shares) == 1:
             return shares
         shares.sort(key=_place)
-        for rank, passed_over in enumerate(self._passed_over):
-            if passed_over > HIGHER_TURNS:
-                return [*(one for one in shares if one.rank == rank), *(one for one in shares if one.rank != rank)]
+        due = {rank for rank, passed_over in enumerate(self._passed_over) if passed_over > HIGHER_TURNS}
+        if due:  # all of them: the first may have only mails that cannot go now
+            return [*(one for one in shares if one.rank in due), *(one for one in shares if one.rank not in due)]
         return shares
 
     def _give(self, share: Share) -> None:

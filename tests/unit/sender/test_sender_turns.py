@@ -135,3 +135,10 @@ def test_nobody_who_has_mails_waits_for_ever_and_equals_share_by_weight(campaign
         assert max(times, default=0) - min(times, default=0) <= max(sizes)
     weights = sum(weight for _, weight in campaigns)
     assert max(most.values()) <= (HIGHER_TURNS + 1) * max(sizes) * weights * len(every)
+
+
+def test_a_class_whose_mails_may_not_go_does_not_keep_a_lower_one_waiting():
+    paused = lane("paused")
+    order = turns(lane("low", "low"), lane("urgent", "urgent"), paused)
+    chosen = Counter(order.choose(lambda lane: lane is not paused).campaign.id for _ in range(400))
+    assert chosen["low"] == pytest.approx(20, abs=2)
