@@ -1,8 +1,11 @@
 """What was held back goes on as soon as its reason goes away, and several reasons at once do not get in each other's way."""
 
+import asyncio
+from contextlib import asynccontextmanager
+
 import msgspec
 import pytest
-from sender_world import SETTINGS, World
+from sender_world import SETTINGS, FakeRelay, World
 
 from events import breaker
 from events.schemas import CanaryRule
@@ -78,3 +81,38 @@ async def test_changing_routes_uses_up_no_delivery(world):
     world.relay.down = False
     await world.until_settled(due_only=True)
     assert await world.stories() == {f"g{n}": ["accepted"] for n in range(8)}
+
+
+async def test_a_session_that_was_long_in_coming_takes_nothing_of_a_lane_that_moved_on(world):
+    world.relays = {"main": FakeRelay(), "backup": FakeRelay()}
+    await world.set_campaign(routes={"gmail": ("main", "backup")})
+    worker = await world.start(settings=TWO)
+    await world.until(lambda: worker._slots)
+    connecting, connected = hold_back(worker._lines["main"].sessions)
+    _, others_connected = hold_back(worker._lines["backup"].sessions)
+    await world.queue(*[f"g{n}" for n in range(6)], provider="gmail")
+    await connecting.wait()
+    [lane] = [lane for lane in worker._intake.open if lane.provider == "gmail"]
+    worker._router._can = lambda pool, provider: pool == "backup"
+    worker._router.move(lane, "backup")
+    connected.set()
+    await world.until(lambda: len(worker._lines["main"].lanes._idle) == 2)  # nothing is left for main to do
+    others_connected.set()
+    await world.until_settled(due_only=True)
+    assert not world.relays["main"].took
+    assert {fact.pool for fact in await world.facts()} == {"backup"}
+
+
+def hold_back(pool):
+    """Sessions of the pool are made only once the second event is set; the first says that somebody waits."""
+    connecting, connected, lease = asyncio.Event(), asyncio.Event(), pool.lease
+
+    @asynccontextmanager
+    async def slow():
+        connecting.set()
+        await connected.wait()
+        async with lease() as driver:
+            yield driver
+
+    pool.lease = slow
+    return connecting, connected
