@@ -75,7 +75,7 @@ def with_stopped(health: Health, stopped: Mapping[str, Mapping[str, Opening]]) -
         for lane, opening in lanes.items():
             what = f"the lane {lane}" if lane else "every lane"
             told = f"The circuit breaker stops {what} of {campaign}: {opening.reason}. Its mails wait."
-            health = _also(health, f"{told} When the cause is mended: jetpost breaker resume {campaign}")
+            health = _also(health, f"{told} When the cause is mended: jetpost breaker resume {campaign}.")
     return health
 
 

@@ -178,7 +178,8 @@ def _say_what_was_launched(launched: launch.Launched, campaign: Campaign) -> Non
     if launched.duplicates:
         out.print(f"  {launched.duplicates:,} rows had an address that came before, and were left out")
     if launched.rejects:
-        out.print(f"  [yellow]{launched.rejected:,} rows could not be used[/]: see {launched.rejects}")
+        rows = "1 row" if launched.rejected == 1 else f"{launched.rejected:,} rows"
+        out.print(f"  [yellow]{rows} could not be used[/]: see {launched.rejects}")
     if launched.cancelled:
         out.print("  [yellow]the campaign was cancelled meanwhile[/]")
     if told := schedule.standing(campaign, time.time()):

@@ -21,6 +21,9 @@ def read(table: Table, known: Collection[str] | None) -> tuple[str, Routes]:
     """The campaign's pool, and its routes where these are more than that. `known`: None where pools are not known here."""
     named = _pools(table, "pool", known)
     pools = named or (_only(known),)
+    if known and not table.has("pool") and pools[0] not in known:
+        fact = f"The campaign names none, and there is no pool called {DEFAULT_POOL}: nobody would send its mails."
+        table.problem("pool", fact, f"Name one of the pools: {listed(sorted(known))}.")
     routes = _routes(table, known)
     if len(pools) > 1:
         routes = {provider: routes.get(provider, pools) for provider in PROVIDERS}

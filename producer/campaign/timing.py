@@ -73,6 +73,8 @@ def moment_of(text: str, now: float) -> float:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{text!r} is no moment. {_MOMENT_FIX}") from None
+    if at.tzinfo is None and "T" not in text and " " not in text:
+        raise ValueError(f"{text!r} is a day without a time. Add it, and the offset, such as {text}T09:00+01:00.")
     if at.tzinfo is None:
         raise ValueError(f"{text!r} does not say in which zone. Add its offset, such as {text}+01:00, or Z for UTC.")
     return at.timestamp()

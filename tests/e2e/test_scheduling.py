@@ -30,8 +30,11 @@ batch_size = 100
 fetch_wait_seconds = 0.5
 fetch_mails = 20
 prefetch_mails = 40
+[sender.adaptive]
+enabled = false
 [sender.retry]
 transient_base_seconds = 0.2
+throttled_base_seconds = 0.2
 hint_max_seconds = 0.3
 [sender.pools.main]
 port = {port}

@@ -242,3 +242,14 @@ def test_nothing_is_tracked_that_the_file_does_not_ask_for(write, written: str |
 )
 def test_what_is_to_be_tracked_is_said_with_true_and_false(write, written: str, key: str) -> None:
     assert [problem.key for problem in problems(write(tracking=written))] == [key]
+
+
+def test_a_campaign_without_a_pool_goes_through_the_only_one_or_the_default_and_else_says_which_to_choose(
+    write,
+) -> None:
+    assert good(write(pool=None), ["main"]).pool == "main"
+    assert good(write(pool=None), ["main", "default"]).pool == "default"
+    (problem,) = problems(write(pool=None), ["main", "backup"])
+    assert problem.key == "pool"
+    assert "nobody would send" in problem.message
+    assert problem.fix == "Name one of the pools: backup, main."

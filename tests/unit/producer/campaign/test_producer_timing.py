@@ -108,7 +108,13 @@ def test_a_moment_on_the_command_line_is_now_a_duration_or_has_its_offset() -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("soon", "is no moment"), ("2027-03-28T02:30", "in which zone"), ("-2h", "is no moment")]
+    ("text", "says"),
+    [
+        ("soon", "is no moment"),
+        ("2027-03-28T02:30", "in which zone"),
+        ("2027-03-28", "a day without a time.*2027-03-28T09:00"),
+        ("-2h", "is no moment"),
+    ],
 )
 def test_a_moment_that_is_none_is_refused(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
