@@ -185,6 +185,11 @@ class Bus(Protocol):
         """Create or update all streams, buckets and fixed consumers; harmless to repeat."""
         ...
 
+    async def lacking(self) -> list[str]:
+        """Names of streams and buckets that are missing, or that hold or promise less than this release needs: what `setup`
+        would mend. What a newer release has added is no lack."""
+        ...
+
     async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
         """Store messages of one stream, in order; returns when all are stored, an answer each.
 

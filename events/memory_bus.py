@@ -49,6 +49,13 @@ class MemoryBus:
         for consumer in streams.CONSUMERS:
             await self.create_consumer(consumer)
 
+    async def lacking(self) -> list[str]:
+        await self.reach()
+        wanted = [stream.name for stream in streams.STREAMS]
+        missing = [name for name in wanted if name not in self._streams]
+        missing += [name for name in streams.BUCKETS if name not in self._buckets]
+        return missing if self._blobs else [*missing, streams.BLOBS]
+
     async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
         target = await self._stream(stream)
         if self.storage_limit is not None and messages and (await self.storage()).used >= self.storage_limit:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import msgspec
 import nats.errors
 import nats.js.errors
 
-from events import errors, nats_reading, streams
+from events import errors, nats_config, nats_reading, streams
 from events.bus import ConsumerState, Message, Record, Storage, Stored, StreamState
 from events.errors import describe
 from events.nats_consumer import NatsConsumer
@@ -95,13 +95,28 @@ class NatsBus:
     # Streams and consumers
 
     async def setup(self) -> None:
-        for spec in streams.STREAMS:
-            await self._ensure("STREAM", spec.name, _stream_config(spec, self._settings.replicas, self.timing))
-        for bucket in streams.BUCKETS:
-            await self._ensure("STREAM", f"KV_{bucket}", _bucket_config(bucket, self._settings.replicas))
-        await self._ensure("STREAM", f"OBJ_{streams.BLOBS}", _blobs_config(streams.BLOBS, self._settings.replicas))
+        for _, config in self._wanted():
+            await self._ensure("STREAM", config["name"], config)
         for consumer in streams.CONSUMERS:
             await self.create_consumer(consumer)
+
+    async def lacking(self) -> list[str]:
+        return [name for name, config in self._wanted() if not await self._suffices(config)]
+
+    def _wanted(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Names, as we call them, and configurations of all that `setup` makes."""
+        replicas = self._settings.replicas
+        for spec in streams.STREAMS:
+            yield spec.name, nats_config.stream_config(spec, replicas, self.timing)
+        for bucket in streams.BUCKETS:
+            yield bucket, nats_config.bucket_config(bucket, replicas)
+        yield streams.BLOBS, nats_config.blobs_config(streams.BLOBS, replicas)
+
+    async def _suffices(self, wanted: dict[str, Any]) -> bool:
+        with contextlib.suppress(errors.StreamMissing):
+            there = (await self._api(f"STREAM.INFO.{wanted['name']}"))["config"]
+            return nats_config.suffices(there, wanted)
+        return False
 
     async def _ensure(self, kind: str, name: str, config: dict[str, Any]) -> None:
         with contextlib.suppress(errors.StreamMissing):
@@ -111,7 +126,7 @@ class NatsBus:
         await self._api(f"{kind}.CREATE.{name}", config)
 
     async def create_consumer(self, spec: streams.ConsumerSpec) -> None:
-        config = _consumer_config(spec, self.timing)
+        config = nats_config.consumer_config(spec, self.timing)
         if not await self._may_become(spec, config):
             await self.delete_consumer(spec.stream, spec.name)
         await self._api(
@@ -243,70 +258,3 @@ def _connect_options(settings: BusSettings) -> dict[str, Any]:
     if settings.ca_file:
         options["tls"] = ssl.create_default_context(cafile=settings.ca_file)
     return options
-
-
-def _stream_config(spec: streams.StreamSpec, replicas: int, timing: streams.Timing) -> dict[str, Any]:
-    window = timing.deduplication_seconds
-    return {
-        "name": spec.name,
-        "description": spec.description,
-        "subjects": list(spec.subjects),
-        "retention": spec.retention,
-        "storage": "file",
-        "num_replicas": replicas,
-        "max_age": _nanoseconds(max(spec.max_age_seconds, window) if spec.max_age_seconds else 0),  # never shorter
-        "max_msgs": spec.max_messages,
-        "max_bytes": -1,
-        "duplicate_window": _nanoseconds(window),
-        "allow_direct": True,
-        "allow_atomic": True,
-        "allow_msg_schedules": spec.schedules,
-    }
-
-
-def _bucket_config(name: str, replicas: int) -> dict[str, Any]:
-    """The stream behind a key-value bucket, as every NATS client expects it (ADR-8)."""
-    shared = _store_config(f"KV_{name}", [f"$KV.{name}.>"], replicas)
-    return shared | {"max_msgs_per_subject": 1, "deny_delete": True}
-
-
-def _blobs_config(name: str, replicas: int) -> dict[str, Any]:
-    """The stream behind an object store, as every NATS client expects it (ADR-20)."""
-    return _store_config(f"OBJ_{name}", [f"$O.{name}.C.>", f"$O.{name}.M.>"], replicas)
-
-
-def _store_config(name: str, subjects: list[str], replicas: int) -> dict[str, Any]:
-    return {
-        "name": name,
-        "subjects": subjects,
-        "storage": "file",
-        "num_replicas": replicas,
-        "max_msgs": -1,
-        "max_bytes": -1,
-        "discard": "new",
-        "allow_rollup_hdrs": True,
-        "allow_direct": True,
-    }
-
-
-def _consumer_config(spec: streams.ConsumerSpec, timing: streams.Timing) -> dict[str, Any]:
-    ack_wait = timing.ack_wait_seconds if spec.ack_wait_seconds is None else spec.ack_wait_seconds
-    return {
-        "durable_name": spec.name,
-        **_filters(spec),
-        "ack_policy": "all" if spec.cumulative else "explicit",
-        "deliver_policy": "all",
-        "ack_wait": _nanoseconds(ack_wait),
-        "max_deliver": spec.max_deliveries,
-        "max_ack_pending": spec.max_ack_pending,
-    }
-
-
-def _filters(spec: streams.ConsumerSpec) -> dict[str, Any]:
-    return (
-        {"filter_subjects": [spec.filter_subject, *spec.also]} if spec.also else {"filter_subject": spec.filter_subject}
-    )
-
-
-def _nanoseconds(seconds: float) -> int:
-    return int(seconds * 1_000_000_000)

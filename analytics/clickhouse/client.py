@@ -68,6 +68,10 @@ class Store:
         """Bring the schema up to this release; returns the names of the migrations that were applied. Harmless to repeat."""
         return await self._run(lambda client: migrations.apply(client, self._settings))
 
+    async def lacking(self) -> list[str]:
+        """Names of migrations of this release that nobody has applied: what `migrate` would do."""
+        return await self._run(lambda client: [migration.name for migration in migrations.missing(client)])
+
     async def query(self, name: str, **parameters: Parameter) -> list[tuple[Any, ...]]:
         """The rows that `queries/<name>.sql` answers; parameters are bound by the server."""
         sql = query_text(name)

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 
 from analytics.clickhouse.client import Store
 from analytics.settings import AnalyticsSettings
+from jetpost.probes import Lacking
+from jetpost.process import Process
 
 
 @contextlib.asynccontextmanager
@@ -17,6 +19,19 @@ async def store(settings: AnalyticsSettings) -> AsyncIterator[Store]:
         yield opened
     finally:
         await opened.close()
+
+
+@contextlib.asynccontextmanager
+async def watched(process: Process) -> AsyncIterator[None]:
+    """The process is ready only while ClickHouse answers and has the tables of this release."""
+
+    async def check() -> None:
+        if lacking := await asked.lacking():
+            raise Lacking(lacking)
+
+    async with store(process.settings.analytics) as asked:
+        process.health.add("clickhouse", check)
+        yield
 
 
 async def migrate(settings: AnalyticsSettings) -> None:

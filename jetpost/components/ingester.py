@@ -10,7 +10,7 @@ from analytics import closing, evidence, ingester, wishes
 from analytics.hearing import desk
 from analytics.reports import Reports
 from events.suppression import Hashing
-from jetpost.components.clickhouse import store
+from jetpost.components.clickhouse import store, watched
 from jetpost.process import Process
 
 
@@ -24,7 +24,7 @@ async def beside(process: Process, *others: Callable[[], Awaitable[None]]) -> No
     """The ingester, together with other parts of the same process."""
     settings, stop = process.settings.analytics, process.stop
     hashing = Hashing(process.settings.suppression.hash_secret)
-    async with store(settings) as events, store(settings) as ledgers, store(settings) as readers:
+    async with watched(process), store(settings) as events, store(settings) as ledgers, store(settings) as readers:
         await together(
             stop,
             lambda: ingester.run(process.bus, events, settings, clock=time.time, stop=stop),

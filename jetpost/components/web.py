@@ -13,7 +13,7 @@ from analytics.web import server
 from analytics.web.settings import WebSettings
 from analytics.web.webhooks.endpoints import WebhookUnusable, endpoints
 from jetpost.components import ingester
-from jetpost.components.clickhouse import store
+from jetpost.components.clickhouse import store, watched
 from jetpost.errors import Fault
 from jetpost.process import Process
 from jetpost.settings import Settings
@@ -25,7 +25,7 @@ async def run(process: Process) -> None:
     if settings.serve == "public":
         await _serve(process, settings, None)
         return
-    async with store(process.settings.analytics) as answers:
+    async with watched(process), store(process.settings.analytics) as answers:
         await _serve(process, settings, Reports(answers))
 
 

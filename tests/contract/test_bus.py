@@ -48,6 +48,17 @@ async def read_all(bus, stream, filter_subject=">", **options):
     return [record async for record in bus.read(stream, filter_subject, **options)]
 
 
+async def test_nothing_is_lacking_once_it_is_set_up(bus):
+    assert await bus.lacking() == []
+
+
+async def test_all_is_lacking_before(clock):
+    assert set(await MemoryBus(clock).lacking()) == {stream.name for stream in streams.STREAMS} | {
+        *streams.BUCKETS,
+        streams.BLOBS,
+    }
+
+
 class TestPublishing:
     @pytest.fixture(
         params=["memory_bus_in_real_time", "nats_bus", "nats_bus_in_batches"], ids=["memory", "nats", "nats in batches"]

@@ -30,6 +30,18 @@ async def store():
     await opened.close()
 
 
+async def test_what_migrating_would_do_is_told():
+    opened = Store(ClickHouseSettings(url="chdb://", keep_days=0))
+    try:
+        await opened._run(lambda client: client.command("DROP TABLE IF EXISTS migrations"))
+        lacking = await opened.lacking()
+        assert lacking[0] == "events"
+        assert await opened.migrate() == lacking
+        assert await opened.lacking() == []
+    finally:
+        await opened.close()
+
+
 @pytest.fixture
 def reports(store, clock):
     clock.now = AT + 10

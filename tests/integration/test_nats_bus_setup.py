@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from events import streams
+from events import nats_config, streams, subjects
 from events.bus import ConsumerState, Message
 
 
@@ -31,3 +31,15 @@ async def test_a_consumer_that_is_as_it_should_be_keeps_its_place(nats_bus):
     await nats_bus.setup()
 
     assert await nats_bus.consumer_state("EVENTS", streams.INGESTER.name) == ConsumerState(0, 0)
+
+
+async def test_what_setup_would_mend_is_told(nats_bus):
+    assert await nats_bus.lacking() == []
+    older = nats_config.stream_config(streams.MAIL, 1, nats_bus.timing) | {"subjects": [subjects.MAIL_DUE]}
+    await nats_bus._api("STREAM.UPDATE.MAIL", older)
+    await nats_bus._api("STREAM.DELETE.KV_throttle")
+    await nats_bus._api("STREAM.DELETE.OBJ_blobs")
+
+    assert await nats_bus.lacking() == ["MAIL", "throttle", "blobs"]
+    await nats_bus.setup()
+    assert await nats_bus.lacking() == []

@@ -43,13 +43,20 @@ def available() -> list[Migration]:
 def apply(client: Client, settings: ClickHouseSettings) -> list[str]:
     """Apply what is missing; returns the names. Raises the driver's errors."""
     client.command(render(_BOOK, settings))
-    applied = {row[0] for row in client.query("SELECT number FROM migrations").result_rows}
-    missing = [migration for migration in available() if migration.number not in applied]
-    for migration in missing:
+    unapplied = missing(client)
+    for migration in unapplied:
         for statement in statements(render(migration.text, settings)):
             client.command(statement)
         client.insert("migrations", [[migration.number, migration.name]], ["number", "name"])
-    return [migration.name for migration in missing]
+    return [migration.name for migration in unapplied]
+
+
+def missing(client: Client) -> list[Migration]:
+    """Those that nobody has applied, in order; all of them where there are no tables yet. Raises the driver's errors."""
+    if not client.command("EXISTS TABLE migrations"):
+        return available()
+    applied = {row[0] for row in client.query("SELECT number FROM migrations").result_rows}
+    return [migration for migration in available() if migration.number not in applied]
 
 
 _BOOK: Final = """
