@@ -1,7 +1,7 @@
 """The embedded nats-server of a stack, kept up: it is started again at its address, and ends with whoever runs the stack.
 
 It is started again when it died, and when it says that it is ill: a stream that met a full disk takes nothing more until then,
-even when there is room again.
+even when there is room again. The next stack of the folder begins at the same address, if it is free: who waits there finds it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO, Final, NamedTuple
@@ -29,6 +30,9 @@ ILL_FOR_SECONDS: Final = 10.0
 """A server that says for this long that something is wrong is started again."""
 ROOM_BYTES: Final = 16_000_000
 """With less free on the disk a new start would end as the last one did."""
+
+_PORT: Final = "port"
+"""The file that remembers the server's port."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +51,9 @@ async def kept_up(store_dir: Path, sync_interval: str) -> AsyncIterator[KeptUp]:
     await _end_left_behind(store_dir)
     see_end, lifeline = os.pipe()
     with os.fdopen(see_end, "rb") as watched, os.fdopen(lifeline, "wb"):
-        server = NatsServer(store_dir, sync_interval=sync_interval)
+        server = NatsServer(store_dir, _port_of_last_time(store_dir), sync_interval=sync_interval)
         await server.start()
+        (store_dir / _PORT).write_text(f"{server.port}\n", "ascii")
         guarded = asyncio.get_running_loop().create_future()
         keeper = asyncio.create_task(_keep(server, sync_interval, watched, guarded), name="embedded nats-server")
         try:
@@ -152,6 +157,18 @@ async def _guarded(pid: int, watched: IO[bytes]) -> AsyncIterator[None]:
         with contextlib.suppress(ProcessLookupError):
             guard.kill()
         await guard.wait()
+
+
+def _port_of_last_time(store_dir: Path) -> int:
+    """0, for any, where there was none or somebody else has it now."""
+    try:
+        port = int((store_dir / _PORT).read_text("ascii"))
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: it may just have ended
+            probe.bind(("127.0.0.1", port))
+    except (OSError, ValueError, OverflowError):
+        return 0
+    return port
 
 
 async def _end_left_behind(store_dir: Path) -> None:

@@ -8,17 +8,17 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from prometheus_client import disable_created_metrics, start_http_server
+from prometheus_client import disable_created_metrics
 
 from analytics.errors import AnalyticsError
 from events import errors, streams
 from events.nats_bus import NatsBus
-from jetpost import logs, metrics, readiness
+from jetpost import locating, logs, metrics, probes, readiness
 from jetpost.errors import Fault
-from jetpost.settings import Settings
+from jetpost.settings import Effective, Settings
 from sender.errors import SenderError
 
 WAIT_FOR_BUS_SECONDS: Final = 2.0
@@ -35,23 +35,26 @@ class Process(NamedTuple):
     """Set when the process shall end: stop taking work, finish what is held, return."""
     announce: Callable[..., None]
     """Say that the component works now, with addresses of its own: `announce(web="http://…")`."""
+    health: probes.Health
+    """What `/readyz` asks; a component adds what it needs beside NATS."""
 
 
 def run(
-    component: str, settings: Settings, main: Callable[[Process], Awaitable[None]], *, beside: Sequence[str] = ()
+    component: str, configured: Effective, main: Callable[[Process], Awaitable[None]], *, beside: Sequence[str] = ()
 ) -> None:
     """Run a component until it ends, or until SIGTERM or SIGINT asked it to. Does not return before its end.
 
-    `beside` names the components that `main` runs in the same process.
+    Where the settings name no NATS server it waits for a stack on its `data_dir`, and works beside that. `beside` names the
+    components that `main` runs in the same process.
 
     Why it ends otherwise stands in the log: exit code 2 for what the operator can mend, 1 for what nobody expected.
     """
-    logs.configure(settings.log, component)
+    logs.configure(configured.settings.log, component)
     gc.collect()
     gc.freeze()  # what start-up made stays for ever: the collector need not look at it again
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_live((component, *beside), settings, main))
+            runner.run(_live((component, *beside), configured, main))
     except (Fault, errors.BusError, AnalyticsError, SenderError) as error:
         _log.critical("%s", error)
         raise SystemExit(2) from error
@@ -68,30 +71,58 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _live(components: Sequence[str], settings: Settings, main: Callable[[Process], Awaitable[None]]) -> None:
+async def _live(components: Sequence[str], configured: Effective, main: Callable[[Process], Awaitable[None]]) -> None:
     stop = asyncio.Event()
     readiness.stop_without_supervisor(stop)
-    with _signals(stop), _metrics(settings, components) as address:
-        bus = await connect(settings, components[0], stop)
-        if bus is None:
-            return
-        _log.info("started", extra={"metrics": address})
-        try:
-            await main(
-                Process(settings, bus, stop, lambda **addresses: readiness.announce({"metrics": address, **addresses}))
-            )
-        finally:
-            await bus.close()
-            _log.info("stopped")
+    health = probes.Health()
+    health.add("nats", _nothing_yet)
+    health.add("process", lambda: _no_end(stop))
+    with _signals(stop):
+        async with _observed(configured.settings, components, health) as address:
+            connected = await connect(configured, components[0], stop)
+            if connected is None:
+                return
+            settings, bus = connected
+            health.add("nats", lambda: _all_streams(bus))
+            _log.info("started", extra={"metrics": address})
+            try:
+                await main(Process(settings, bus, stop, _announcer(address), health))
+            finally:
+                await bus.close()
+                _log.info("stopped")
 
 
-async def connect(settings: Settings, name: str, stop: asyncio.Event) -> NatsBus | None:
-    """A bus whose streams are set up, however long that takes; None where `stop` came first."""
+def _announcer(metrics_address: str) -> Callable[..., None]:
+    return lambda **addresses: readiness.announce({"metrics": metrics_address, **addresses})
+
+
+async def _nothing_yet() -> None:
+    raise Fault("not connected yet; the log says why")
+
+
+async def _no_end(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        raise Fault("is about to end")
+
+
+async def _all_streams(bus: NatsBus) -> None:
+    if lacking := await bus.lacking():
+        raise probes.Lacking(lacking)
+
+
+async def connect(configured: Effective, name: str, stop: asyncio.Event) -> tuple[Settings, NatsBus] | None:
+    """A bus whose streams are set up, however long that takes, and the settings with its address; None where `stop` came
+    first. What it waits for is logged once."""
+    said = ""
     while not stop.is_set():
+        settings = locating.located(configured).settings
         try:
-            return await _connect_once(settings, name)
+            return settings, await _connect_once(settings, name)
         except (errors.RetryLater, errors.StreamMissing) as error:
-            _log.warning("waiting for NATS: %s", error)
+            advice = f"; {locating.advice(configured)}" if isinstance(error, errors.BusUnavailable) else ""
+            if f"{error}{advice}" != said:
+                said = f"{error}{advice}"
+                _log.warning("waiting for NATS: %s", said)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WAIT_FOR_BUS_SECONDS):
                 await stop.wait()
@@ -121,20 +152,17 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-@contextlib.contextmanager
-def _metrics(settings: Settings, components: Sequence[str]) -> Iterator[str]:
-    """Serve `/metrics`; yields the address. Raises `Fault` where it cannot listen."""
+@contextlib.asynccontextmanager
+async def _observed(settings: Settings, components: Sequence[str], health: probes.Health) -> AsyncIterator[str]:
+    """Serve metrics and probes; yields the address of `/metrics`. Raises `Fault` where it cannot listen."""
     host, port = settings.metrics.host, settings.metrics.port
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    try:
-        server, thread = start_http_server(port, host, registry=metrics.registry(*components))
-    except OSError as error:
-        raise Fault(
-            f"cannot serve metrics on {host}:{port} ({error.strerror}); set metrics.port to another, or to 0"
-        ) from error
-    try:
-        yield f"http://{host}:{server.server_port}/metrics"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    async with contextlib.AsyncExitStack() as opened:
+        await opened.enter_async_context(probes.beating(health))
+        try:
+            address = opened.enter_context(probes.served(host, port, metrics.registry(*components), health))
+        except OSError as error:
+            raise Fault(
+                f"cannot serve metrics on {host}:{port} ({error.strerror}); set metrics.port to another, or to 0"
+            ) from error
+        yield f"{address}/metrics"

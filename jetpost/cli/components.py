@@ -6,8 +6,8 @@ from typing import Annotated, Final
 
 import typer
 
-from jetpost import process, provision, stack
-from jetpost.cli.state import Fault, effective, out, run
+from jetpost import locating, process, provision, stack
+from jetpost.cli.state import Fault, configured, out, run
 from jetpost.settings import Effective, Settings
 
 _HELP: Final = {
@@ -37,25 +37,25 @@ def _group() -> None:
 def _producer() -> None:
     from jetpost.components import producer  # noqa: PLC0415 - a process loads its own component alone
 
-    process.run("producer", effective().settings, producer.run)
+    process.run("producer", configured(), producer.run)
 
 
 def _sender() -> None:
     from jetpost.components import sender  # noqa: PLC0415 - the same
 
-    process.run("sender", effective().settings, sender.run)
+    process.run("sender", configured(), sender.run)
 
 
 def _ingester() -> None:
     from jetpost.components import ingester  # noqa: PLC0415 - the same
 
-    process.run("ingester", _with_a_server(effective()), ingester.run)
+    process.run("ingester", _with_a_server(configured()), ingester.run)
 
 
 def _bounces() -> None:
     from jetpost.components import bounces  # noqa: PLC0415 - the same
 
-    process.run("bounces", effective().settings, bounces.run)
+    process.run("bounces", configured(), bounces.run)
 
 
 def _web(
@@ -66,12 +66,12 @@ def _web(
 ) -> None:
     from jetpost.components import web  # noqa: PLC0415 - the same
 
-    found = effective()
+    found = configured()
     if found.settings.web.serve == "public" and not with_ingester:
-        process.run("web", found.settings, web.run)
+        process.run("web", found, web.run)
     elif with_ingester:
         settings = found.settings if _names_clickhouse(found) else stack.clickhouse_inside(found.settings)
-        process.run("web", settings, web.run_with_ingester, beside=["ingester"])
+        process.run("web", found._replace(settings=settings), web.run_with_ingester, beside=["ingester"])
     else:
         process.run("web", _with_a_server(found), web.run)
 
@@ -81,8 +81,10 @@ def _setup() -> None:
 
     `jetpost up` does so by itself. Tables of an embedded ClickHouse are made by the process that has it.
     """
-    settings = effective().settings
-    run(provision.streams(settings.nats))
+    found = configured()
+    settings = locating.located(found).settings
+    with locating.reaching(found):
+        run(provision.streams(settings.nats))
     out.print("Streams are as this release needs them.")
     if _embeds_clickhouse(settings):
         out.print("No ClickHouse server is set (analytics.clickhouse.url).")
@@ -101,11 +103,11 @@ def _embeds_clickhouse(settings: Settings) -> bool:
     return settings.analytics.clickhouse.url.startswith("chdb:")
 
 
-def _with_a_server(found: Effective) -> Settings:
+def _with_a_server(found: Effective) -> Effective:
     """Two processes cannot share an embedded ClickHouse."""
     if _embeds_clickhouse(found.settings):
         raise Fault(
             "ingester and web as processes of their own need a ClickHouse server: set analytics.clickhouse.url, or run both"
             " in one process, on an embedded ClickHouse: jetpost web run --with-ingester"
         )
-    return found.settings
+    return found

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from events.secrets import without_password
-from jetpost import logs, stack
+from jetpost import locating, logs, stack
 from jetpost.cli.state import configured, out, run
 from jetpost.display import plain
 from jetpost.settings import Effective
@@ -35,7 +35,8 @@ def _up(
     """
     found = configured()
     logs.configure(found.settings.log, "up")
-    run(_stay_up(found, producers, senders, sync))
+    with locating.reaching(found) if found.is_set("nats", "url") else contextlib.nullcontext():
+        run(_stay_up(found, producers, senders, sync))
 
 
 async def _stay_up(found: Effective, producers: int, senders: int, sync: str) -> None:

@@ -11,12 +11,11 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from msgspec.structs import replace
 from rich.console import Console
 
 from events.bus import Bus
 from events.nats_bus import BusSettings, NatsBus
-from jetpost import errors, runtime, secret
+from jetpost import errors, locating, runtime
 from jetpost.settings import Effective, load
 
 Fault = errors.Fault
@@ -41,15 +40,7 @@ def configured() -> Effective:
 
 def effective() -> Effective:
     """The settings of this command; where nothing names a NATS server, those of the stack that runs here."""
-    found = configured()
-    settings = found.settings
-    running = runtime.find(settings.data_dir)
-    if running is None or found.is_set("nats", "url"):
-        return found
-    nats = replace(settings.nats, url=running.nats_url)
-    known_secret = settings.producer.link_secret or secret.read(settings.data_dir)
-    settings = replace(settings, nats=nats, producer=replace(settings.producer, link_secret=known_secret))
-    return Effective(settings, {**found.origins, ("nats", "url"): f"running stack {running.pid}"})
+    return locating.located(configured())
 
 
 def web_url(found: Effective) -> str:
@@ -63,8 +54,12 @@ def web_url(found: Effective) -> str:
 
 @contextlib.asynccontextmanager
 async def bus() -> AsyncIterator[Bus]:
-    """A connection for one command."""
-    async with connection(effective().settings.nats, "jetpost cli") as connected:
+    """A connection for one command. Raises `Fault` where NATS cannot be reached: it says what to do."""
+    found = configured()
+    async with contextlib.AsyncExitStack() as opened:
+        with locating.reaching(found):
+            nats = locating.located(found).settings.nats
+            connected = await opened.enter_async_context(connection(nats, "jetpost cli"))
         yield connected
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import textwrap
+from urllib.parse import urlsplit
 
 from nats.aio.client import Client
 from process_watching import alive, until
@@ -43,6 +44,19 @@ async def test_a_server_that_is_killed_comes_back_at_its_address(tmp_path):
         second = pid_in(tmp_path)
         assert second != first
     await until(lambda: not alive(second))
+
+
+async def test_the_next_stack_of_a_folder_begins_at_the_same_address_unless_somebody_else_has_it(tmp_path):
+    async with embedded_nats.kept_up(tmp_path, "2m") as server:
+        url = server.url
+    async with embedded_nats.kept_up(tmp_path, "2m") as server:
+        assert server.url == url
+    async with (
+        await asyncio.start_server(lambda *_: None, "127.0.0.1", urlsplit(url).port),
+        embedded_nats.kept_up(tmp_path, "2m") as server,
+    ):
+        assert server.url != url
+        await answers(server.url)
 
 
 async def test_a_server_that_another_stack_left_behind_is_ended_first(tmp_path):

@@ -65,8 +65,13 @@ def get(url: str) -> str:
 
 
 async def test_a_stack_comes_up_is_found_and_goes_down_in_order(jetpost, tmp_path):
+    early = await jetpost(
+        "bounces", "run", JETPOST_SENDER_VERP_SECRET="correct horse battery staple", JETPOST_BOUNCES_PORT="0"
+    )
+    assert "start one" in await said(early, "waiting for NATS")
     up = await jetpost("up")
     await said(up, "Jetpost is up.")
+    await said(early, "taking bounce mail")
     running = runtime.find(tmp_path / "data")
     assert sorted(running.metrics) == ["producer-1", "sender-1", "web"]
     shown = {name: await asyncio.to_thread(get, url) for name, url in running.metrics.items()}
@@ -84,6 +89,8 @@ async def test_a_stack_comes_up_is_found_and_goes_down_in_order(jetpost, tmp_pat
     up.terminate()
     await said(up, "Stopping")
     assert await up.wait() == 0
+    early.terminate()
+    assert await early.wait() == 0
     assert runtime.find(tmp_path / "data") is None
     for name in ("web", "sender-1", "producer-1"):
         log = (tmp_path / "data" / "logs" / f"{name}.log").read_text().splitlines()

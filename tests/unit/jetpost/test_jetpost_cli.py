@@ -86,6 +86,9 @@ def test_lines_of_config_stay_whole_however_long():
     assert settings_command._aligned(rows)[1].split() == ["long.key", "y", "environment"]
 
 
+ASTRAY = {"JETPOST_NATS_URL": "nats://127.0.0.1:1"}
+
+
 def failing(*arguments, monkeypatch, capsys, environment=None) -> str:
     """What `main` says on standard error; it must end with exit code 2 and without a traceback."""
     monkeypatch.setattr("sys.argv", ["jetpost", *arguments])
@@ -107,6 +110,8 @@ def failing(*arguments, monkeypatch, capsys, environment=None) -> str:
             {"JETPOST_NATS_URL": "nats://me:hush@127.0.0.1:1"},
             "cannot connect to NATS at nats://***@127.0.0.1:1",
         ),
+        (("setup",), ASTRAY, "nats.url is set (environment): check that it is right"),
+        (("up",), ASTRAY, "nats.url is set (environment): check that it is right"),
         (("report", "x"), {"JETPOST_WEB_PORT": "1"}, "the web app does not answer at http://127.0.0.1:1"),
         (("events", "--type", "bouncd"), {}, "'bouncd' is no type of events; did you mean bounced?"),
         (("events", "--provider", "zz"), {}, "there are gmail, microsoft"),
