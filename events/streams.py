@@ -167,7 +167,21 @@ BUCKETS: Final = (CAMPAIGNS, BREAKER, WARMUP, PROGRESS, INGEST, PREFERENCES, THR
 · ranges that the ingester has cut · who does not want to be tracked · what senders share about limits."""
 
 BLOBS: Final = "blobs"
-"""The object store: compiled campaigns, dictionaries, recipients of batches."""
+LINKS: Final = "links"
+STORES: Final = (BLOBS, LINKS)
+"""Object stores: compiled campaigns, dictionaries, recipients of batches · where the links in mails lead, which the public door
+must read without reading those."""
+
+
+def stream_of_bucket(bucket: str) -> str:
+    """The name of the stream behind it (ADR-8)."""
+    return f"KV_{bucket}"
+
+
+def stream_of_store(store: str) -> str:
+    """The name of the stream behind it (ADR-20)."""
+    return f"OBJ_{store}"
+
 
 PRODUCER: Final = ConsumerSpec(
     stream="BATCHES",

@@ -10,6 +10,9 @@ events.<type>.<campaign>                              a fact
 dlq.<campaign>.<provider>.<class>                     a mail that was given up
 suppression                                           who gets no mail any more, many entries to a message
 callbacks.new.<esp>.<endpoint>                        what an ESP told; under callbacks.parked.… if nobody understood it
+callbacks.part.<id>.<number>                          a part of what is too large for a message
+$KV.<bucket>.<key>                                    a value in a bucket
+$O.<store>.C.<id>, $O.<store>.M.<name>                an object in a store: its bytes, and what it is
 $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.MAIL.…     JetStream itself: a mail was delivered as often as is allowed
 """
 
@@ -28,6 +31,7 @@ SUPPRESSION = "suppression"
 CALLBACKS = "callbacks.>"
 CALLBACKS_NEW = "callbacks.new.>"
 CALLBACKS_PARKED = "callbacks.parked.>"
+CALLBACKS_PARTS = "callbacks.part.>"
 MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.MAIL.>"
 
 
@@ -93,6 +97,25 @@ def callback(esp: str, endpoint: str) -> str:
 
 def parked_callback(esp: str, endpoint: str) -> str:
     return f"callbacks.parked.{esp}.{endpoint}"
+
+
+def callback_part(known_as: str, number: int) -> str:
+    return f"callbacks.part.{known_as}.{number}"
+
+
+def callback_parts(known_as: str) -> str:
+    """A filter: all parts of a callback."""
+    return f"callbacks.part.{known_as}.*"
+
+
+def keys_of(bucket: str) -> str:
+    """A filter: every key of a bucket (ADR-8)."""
+    return f"$KV.{bucket}.>"
+
+
+def contents_of(store: str) -> tuple[str, str]:
+    """Filters: the bytes of all objects in a store, and what is known of each (ADR-20)."""
+    return f"$O.{store}.C.>", f"$O.{store}.M.>"
 
 
 def max_deliveries(stream: str, consumer: str) -> str:
