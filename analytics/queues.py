@@ -77,9 +77,9 @@ def by_last_token(counts: Mapping[str, int]) -> dict[str, int]:
 def show(queues: Queues, campaigns: Iterable[Campaign] = ()) -> None:
     """Set the gauges. A lane that is empty is not shown any more, rather than with what it last held.
 
-    Mails of campaigns that wait for their start are not due, although they lie where those do.
+    Mails of campaigns that are paused or wait for their start are not due, although they lie where those do.
     """
-    held = {campaign.id for campaign in campaigns if campaign.is_scheduled}
+    held = {campaign.id for campaign in campaigns if campaign.is_scheduled or campaign.status == "paused"}
     depths: Counter[tuple[str, str]] = Counter()
     for (pool, provider, campaign), count in queues.due.items():
         if campaign not in held:

@@ -3,6 +3,7 @@
 # installed, Postfix without any configuration, so that no mail server starts. Exim and OpenSMTPD would drive Postfix out
 # and are only unpacked into .cache/mtas, with saslpasswd2 for Postfix's AUTH and opendkim, whose package would start it;
 # what they link with is installed.
+# Prometheus, which would start as well, is unpacked beside them.
 # Elsewhere, or without root, it says which tests will be skipped.
 set -eu
 cd "$(dirname "$0")/.."
@@ -15,6 +16,7 @@ unpacked=""
 [ -x $folder/usr/sbin/smtpd ] || unpacked="$unpacked opensmtpd"
 [ -x $folder/usr/sbin/saslpasswd2 ] || unpacked="$unpacked sasl2-bin"
 [ -x /usr/sbin/opendkim ] || [ -x $folder/usr/sbin/opendkim ] || unpacked="$unpacked opendkim"
+[ -x $folder/usr/bin/promtool ] || [ -x /usr/bin/promtool ] || unpacked="$unpacked prometheus"
 [ -n "$missing$unpacked" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "Not there, and not to be had from here:$missing$unpacked. Tests that need them are skipped." >&2
@@ -25,7 +27,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 if [ -n "$unpacked" ]; then
     # shellcheck disable=SC2086 # one word per package
-    libraries=$(apt-cache depends $unpacked | sed -n 's/^  Depends: \(lib[^ ]*\)$/\1/p' | sort -u)
+    libraries=$(apt-cache depends $unpacked | sed -n 's/^  Depends: \(lib[^ ]*\)$/\1/p' | grep -v '^libjs-' | sort -u)
     missing="$missing $libraries libsasl2-modules"
 fi
 if [ -n "$missing" ]; then

@@ -60,9 +60,10 @@ async def test_batches_of_a_campaign_that_was_moved_between_classes_are_counted_
     assert (await queues.measure(filled_bus)).batches == {"spring": 2}
 
 
-async def test_mails_of_a_campaign_that_waits_for_its_start_are_not_due(filled_bus):
-    scheduled = Campaign("spring", "Spring", "running", "main", "b@example.com", 1.0, starts_at=9.0)
-    queues.show(await queues.measure(filled_bus), [scheduled])
+@pytest.mark.parametrize("held", [{"status": "running", "starts_at": 9.0}, {"status": "paused"}])
+async def test_mails_of_a_campaign_that_is_paused_or_waits_for_its_start_are_not_due(filled_bus, held):
+    campaign = Campaign("spring", "Spring", pool="main", return_path="b@example.com", created_at=1.0, **held)
+    queues.show(await queues.measure(filled_bus), [campaign])
     assert REGISTRY.get_sample_value("queue_depth", {"pool": "main", "provider": "gmail"}) is None
     assert REGISTRY.get_sample_value("queue_depth", {"pool": "main", "provider": "yahoo"}) == 1
 
