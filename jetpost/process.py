@@ -119,6 +119,8 @@ async def connect(configured: Effective, name: str, stop: asyncio.Event) -> tupl
         try:
             return settings, await _connect_once(settings, name)
         except (errors.RetryLater, errors.StreamMissing) as error:
+            if locating.located(configured).settings.nats != settings.nats:
+                continue  # a stack came up, or went, while we tried
             advice = f"; {locating.advice(configured)}" if isinstance(error, errors.BusUnavailable) else ""
             if f"{error}{advice}" != said:
                 said = f"{error}{advice}"
