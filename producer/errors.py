@@ -3,6 +3,7 @@
 ProducerError
 ├── AudienceUnreadable      the audience cannot be read, or not to its end
 │   ├── DatabaseUnreachable its database does not answer, or lets us not in
+│   │   └── DatabaseFileUnusable    it is a file that is not there, or that we may not read
 │   ├── QueryFailed         its database refuses the query, or breaks off
 │   └── KeyUnusable         its rows cannot be ordered by that key
 ├── AudienceEmpty           it holds nobody that mail could be sent to
@@ -27,6 +28,10 @@ class AudienceUnreadable(ProducerError):
 
 class DatabaseUnreachable(AudienceUnreadable):
     """The database of the audience cannot be reached. Check its address, user and password in the settings."""
+
+
+class DatabaseFileUnusable(DatabaseUnreachable):
+    """The file of the audience's database is not there, or cannot be read. Check its path in the settings."""
 
 
 class QueryFailed(AudienceUnreadable):

@@ -12,7 +12,7 @@ import msgspec
 
 from producer.campaign.problems import Findings, did_you_mean
 from producer.campaign.table import Table
-from producer.errors import AudienceUnreadable, DatabaseUnreachable, KeyUnusable, QueryFailed
+from producer.errors import AudienceUnreadable, DatabaseFileUnusable, DatabaseUnreachable, KeyUnusable, QueryFailed
 from producer.recipients import audience
 from producer.recipients.audience import Audience, AudienceFile
 from producer.recipients.sql import dialects
@@ -188,6 +188,9 @@ def tell(error: AudienceUnreadable, keys: AudienceKeys, findings: Findings) -> N
             findings.elsewhere(origin.file, line, origin.key, str(error))
         case KeyUnusable():
             findings.problem("audience.key", str(error), "Name the column in `key` that tells the rows apart.")
+        case DatabaseFileUnusable():
+            fix = "Check url in the settings; a path that is not absolute (sqlite:////…) is from the folder where you are."
+            findings.problem("audience.database", str(error), fix)
         case DatabaseUnreachable():
             findings.problem("audience.database", str(error), "Check url, user and password in the settings.")
         case _ if origin is not None:

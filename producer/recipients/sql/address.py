@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -26,6 +27,8 @@ class Address(NamedTuple):
     uri: str
     secrets: tuple[str, ...]
     """What must not be shown, whatever a driver says."""
+    file: Path | None = None
+    """Of a database that is one."""
 
 
 def address_of(name: str, database: Database) -> Address:
@@ -40,7 +43,7 @@ def address_of(name: str, database: Database) -> Address:
         return Address(PostgreSql(), "postgresql", "adbc_driver_postgresql", uri, _secrets(uri, database.password))
     if found := _SQLITE_FILE.fullmatch(url):
         path = (found["path"] or "").removeprefix("/") or found["bare"]
-        return Address(Sqlite(), "sqlite", "adbc_driver_sqlite", f"file:{quote(path)}?mode=ro", ())
+        return Address(Sqlite(), "sqlite", "adbc_driver_sqlite", f"file:{quote(path)}?mode=ro", (), Path(path))
     raise AudienceUnreadable(
         f"The url of the database {name!r} is of no kind that is known: postgresql://… and sqlite:///path/to/file are. "
         "For another database name its ADBC driver in `driver`."

@@ -9,10 +9,11 @@ import contextlib
 import importlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from producer.errors import AudienceUnreadable, DatabaseUnreachable, QueryFailed
+from producer.errors import AudienceUnreadable, DatabaseFileUnusable, DatabaseUnreachable, QueryFailed
 from producer.recipients.sql.address import Address, address_of
 from producer.recipients.sql.dialects import FIRST_LINE_OF_QUERY
 from producer.settings import Database
@@ -42,6 +43,8 @@ class Connection:
         try:
             self._connection: Any = drivers.connect(self._address)
         except self._faults as error:
+            if self._address.file is not None:
+                _require_readable(name, self._address.file)
             raise DatabaseUnreachable(
                 f"The database {name!r} cannot be reached: {_sentence(self._words(error))}"
             ) from error
@@ -158,6 +161,19 @@ def _drivers(address: Address) -> _Drivers:
             f"Reading from {address.dialect.name} needs ADBC. Install it with: pip install 'jetpost[{address.extra}]'."
         ) from error
     return _Drivers(manager, lib, own)
+
+
+def _require_readable(name: str, file: Path) -> None:
+    """SQLite says nothing useful of a file that it cannot open. Raises `DatabaseFileUnusable`."""
+    try:
+        with file.open("rb"):
+            pass
+    except FileNotFoundError as error:
+        raise DatabaseFileUnusable(f"The file of the database {name!r} does not exist: {file.absolute()}.") from error
+    except OSError as error:
+        raise DatabaseFileUnusable(
+            f"The file of the database {name!r} cannot be read: {file.absolute()}: {error.strerror}."
+        ) from error
 
 
 def _line_in_query(error: Exception, statement: str) -> int | None:

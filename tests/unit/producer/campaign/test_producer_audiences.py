@@ -45,7 +45,11 @@ def judge(tmp_path):
         (tmp_path / "mail.html").write_text("<p>Hello {{ first_name }}</p>")
         for name, content in files.items():
             (tmp_path / name.replace("_", ".")).write_text(content)
-        databases = {"crm": Database(url=str(tmp_path / "crm.db")), "gone": Database(url=str(tmp_path / "no.db"))}
+        databases = {
+            "crm": Database(url=str(tmp_path / "crm.db")),
+            "gone": Database(url=str(tmp_path / "no.db")),
+            "away": Database(url="postgresql://127.0.0.1:1/crm"),
+        }
         return check(tmp_path / "campaign.toml", None, 1_800_000_000.0, ProducerSettings(databases=databases))
 
     return write_and_check
@@ -119,7 +123,8 @@ def test_a_mistake_in_a_file_of_its_own_is_told_there(judge) -> None:
         ("my_crm", "cannot be the name of a database", "lower-case letters, digits and hyphens"),
         ("shop-eu", "know no database", "JETPOST_PRODUCER_DATABASES_SHOP_EU_URL"),
         ("postgresql://me:hush@host/crm", "It is an address", "Put it into the settings"),
-        ("gone", "cannot be reached", "Check url, user and password in the settings."),
+        ("away", "cannot be reached", "Check url, user and password in the settings."),
+        ("gone", "does not exist", "Check url in the settings; a path that is not absolute"),
     ],
 )
 def test_a_database_is_named_and_never_an_address(judge, name: str, message: str, fix: str) -> None:

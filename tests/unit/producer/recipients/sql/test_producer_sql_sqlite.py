@@ -9,7 +9,7 @@ from pathlib import Path
 import adbc_driver_sqlite
 import pytest
 
-from producer.errors import AudienceUnreadable, DatabaseUnreachable, KeyUnusable, QueryFailed
+from producer.errors import AudienceUnreadable, DatabaseFileUnusable, DatabaseUnreachable, KeyUnusable, QueryFailed
 from producer.recipients import audience
 from producer.recipients.audience import Projection, Reading
 from producer.recipients.recipient import Recipient
@@ -139,9 +139,22 @@ def test_a_key_that_is_no_column_is_told(database) -> None:
 
 
 def test_a_file_that_is_not_there_is_not_made(database) -> None:
-    with pytest.raises(DatabaseUnreachable, match="'crm' cannot be reached"):
+    with pytest.raises(DatabaseFileUnusable, match=f"'crm' does not exist: {database}"):
         audience.columns(people(database))
     assert not database.exists()
+
+
+def test_a_file_that_is_not_there_is_named_in_full(database, monkeypatch) -> None:
+    monkeypatch.chdir(database.parent)
+    source = SqlAudience("crm", Database(url="sqlite:///crm.db"), "SELECT 1 AS id", "id")
+    with pytest.raises(DatabaseFileUnusable, match=str(database)):
+        audience.columns(source)
+
+
+def test_a_folder_is_no_database(database) -> None:
+    database.mkdir()
+    with pytest.raises(DatabaseFileUnusable, match=f"cannot be read: {database}: Is a directory"):
+        audience.columns(people(database))
 
 
 def test_a_column_that_went_away_since_the_check_is_named(database) -> None:
