@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from analytics.scaling.settings import ScalingSettings
+
 
 class ClickHouseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where ClickHouse is and how its tables are made."""
@@ -50,3 +52,5 @@ class AnalyticsSettings(msgspec.Struct, frozen=True, kw_only=True):
     cancel_quiet_seconds: float = 60.0
     """How long nothing must have happened to a cancelled campaign before what is left of it is stated as cancelled. The
     ack-wait of its mails: what senders held when it was cancelled has its outcome by then."""
+    scaling: ScalingSettings = ScalingSettings()
+    """How many senders are wanted."""

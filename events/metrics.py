@@ -107,7 +107,7 @@ MAILS_UNRENDERABLE = Counter("mails_unrenderable", "Recipients whose mail could 
 QUEUED_BYTES = Counter("queued_bytes", "Bytes of queued mails, `raw` as messages and `stored` as compressed", ["form"])
 QUEUE_DEPTH = Gauge(
     "queue_depth",
-    "Mails due and not yet settled, by lane; without those of campaigns that wait for their start",
+    "Mails due and not yet settled, by lane; without those of campaigns that are paused or wait for their start",
     ["pool", "provider"],
 )
 BREAKERS_OPEN = Gauge(
@@ -131,6 +131,30 @@ CAMPAIGNS_PAUSED = Gauge(
     ["reason"],
 )
 INGEST_LAG_EVENTS = Gauge("ingest_lag_events", "Events stored on the bus and not yet in ClickHouse")
+SENDERS_WANTED = Gauge(
+    "senders_wanted",
+    "Sender processes that are needed so that every campaign is done in time; one series, whose `reason` says what decided (idle,"
+    " deadline, queue, provider_limited, at_max, cooldown). None before it is known, and where it cannot be worked out any more",
+    ["reason"],
+)
+SENDERS_ALIVE = Gauge("senders_alive", "Sender processes that have said within the last seconds that they work")
+SENDER_CAPACITY = Gauge(
+    "sender_capacity_mails_per_second",
+    "What one sender sends through a pool while it has as much to do as it can: measured, or as the settings say",
+    ["pool"],
+)
+CAMPAIGN_DEADLINE_RISK = Gauge(
+    "campaign_deadline_risk_seconds",
+    "How much too late the last mail of a campaign will have been tried, as it looks now; 0: in time. Infinite where something"
+    " stops its mails for good",
+    ["campaign"],
+)
+SENDING_LIMITED = Gauge(
+    "sending_limited",
+    "1 while more senders would not help a campaign that is going to be late, by what limits it: `<pool>.<provider>`, `<pool>`,"
+    " `campaign=<id>`, `producers`",
+    ["by"],
+)
 STORE_USED_BYTES = Gauge("store_used_bytes", "What JetStream holds: queues, events, blobs")
 STORE_LIMIT_BYTES = Gauge(
     "store_limit_bytes",

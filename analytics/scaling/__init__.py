@@ -1,0 +1,1 @@
+"""How many senders are needed so that every campaign is done in time. `deciding` reads first."""
