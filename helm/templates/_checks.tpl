@@ -1,0 +1,39 @@
+{{/* What the schema cannot see. Each message says what to do. */}}
+{{- define "jetpost.checks" -}}
+{{- $nats := .Values.nats -}}
+{{- $clickhouse := .Values.clickhouse -}}
+{{- if and (not $nats.enabled) (not $nats.external.url) -}}
+{{- fail "nats.external.url must be set where nats.enabled is false: nats://… or tls://…" -}}
+{{- end -}}
+{{- if not $nats.enabled -}}
+{{- if and (eq $nats.external.auth "user") (not (and $nats.external.user $nats.external.passwordSecret.name)) -}}
+{{- fail "nats.external.auth is user: set nats.external.user and nats.external.passwordSecret.name" -}}
+{{- end -}}
+{{- if and (eq $nats.external.auth "credentials") (not $nats.external.credentialsSecret) -}}
+{{- fail "nats.external.auth is credentials: set nats.external.credentialsSecret, a Secret with the keys producer.creds, sender.creds, …" -}}
+{{- end -}}
+{{- end -}}
+{{- if and (not $clickhouse.enabled) (not $clickhouse.external.url) (not $clickhouse.external.urlSecret.name) -}}
+{{- fail "clickhouse.external.url or clickhouse.external.urlSecret must be set where clickhouse.enabled is false" -}}
+{{- end -}}
+{{- if contains "@" $clickhouse.external.url -}}
+{{- fail "clickhouse.external.url must not hold a password: set clickhouse.user and the password in `secrets`, or give the whole address by clickhouse.external.urlSecret" -}}
+{{- end -}}
+{{- if and $nats.enabled (gt (int $nats.replicas) 1) (lt (int $nats.replicas) 3) -}}
+{{- fail "nats.replicas must be 1, or 3 or more: two servers have no majority when one is gone" -}}
+{{- end -}}
+{{- $copies := int (include "jetpost.config" . | fromJson).nats.replicas -}}
+{{- if and $nats.enabled (gt $copies (int $nats.replicas)) -}}
+{{- fail (printf "config.nats.replicas is %d, and there are only %d servers: set nats.replicas" $copies (int $nats.replicas)) -}}
+{{- end -}}
+{{- if and (include "jetpost.natsTls" .) (not $nats.tls.existingSecret) (not $nats.tls.certManager.enabled) -}}
+{{- fail "nats.tls.enabled needs a certificate: set nats.tls.existingSecret, or nats.tls.certManager.enabled" -}}
+{{- end -}}
+{{- if and $nats.tls.certManager.enabled (not $nats.tls.certManager.issuerRef.name) -}}
+{{- fail "nats.tls.certManager.issuerRef.name must name an issuer of cert-manager" -}}
+{{- end -}}
+{{- $pools := dig "sender" "pools" dict .Values.config -}}
+{{- if and (not $pools) (not (include "jetpost.demo" .)) -}}
+{{- fail "config.sender.pools names no pool, and demo.enabled is false: there would be nobody to hand mails to" -}}
+{{- end -}}
+{{- end -}}

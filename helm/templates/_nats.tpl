@@ -1,0 +1,70 @@
+{{/* The configuration of NATS. The accounts are a file of their own, as `jetpost permissions` prints them. */}}
+{{- define "jetpost.natsConf" -}}
+{{- $name := printf "%s-nats" (include "jetpost.fullname" .) -}}
+{{- $servers := int .Values.nats.replicas -}}
+server_name: $POD_NAME
+port: 4222
+http_port: 8222
+pid_file: "/run/nats/nats.pid"
+# On its way out a server sends its clients to the others.
+lame_duck_grace_period: "5s"
+lame_duck_duration: "30s"
+
+jetstream {
+  store_dir: "/data"
+  max_file_store: {{ .Values.nats.maxFile }}
+  sync_interval: {{ .Values.nats.syncInterval | quote }}
+}
+{{- if include "jetpost.natsTls" . }}
+
+tls {
+  cert_file: "/etc/nats/tls/tls.crt"
+  key_file: "/etc/nats/tls/tls.key"
+}
+{{- end }}
+{{- if gt $servers 1 }}
+
+cluster {
+  name: {{ $name | quote }}
+  port: 6222
+  # Clients know every server by name; the addresses of pods would not be in a certificate.
+  no_advertise: true
+  authorization { user: route, password: $NATS_PASSWORD_CLUSTER }
+  {{- if include "jetpost.natsTls" . }}
+  tls {
+    cert_file: "/etc/nats/tls/tls.crt"
+    key_file: "/etc/nats/tls/tls.key"
+    ca_file: "/etc/nats/tls/ca.crt"
+    verify: true
+  }
+  {{- end }}
+  routes: [
+    {{- range $number := until $servers }}
+    "nats-route://route:$NATS_PASSWORD_CLUSTER@{{ $name }}-{{ $number }}.{{ $name }}-headless:6222"
+    {{- end }}
+  ]
+}
+{{- end }}
+
+include "accounts.conf"
+{{- end -}}
+
+{{/* What the account may hold: in a cluster every copy counts, on whichever server it lies. */}}
+{{- define "jetpost.natsMaxFile" -}}
+{{- $size := .Values.nats.maxFile | toString -}}
+{{- $number := regexFind "^[0-9]+" $size | int64 -}}
+{{- printf "%d%s" (mul $number (int .Values.nats.replicas)) (regexFind "[A-Za-z]*$" $size) -}}
+{{- end -}}
+
+{{/* The storage of a StatefulSet: (dict "storage" .Values.nats.storage). */}}
+{{- define "jetpost.claim" -}}
+- apiVersion: v1
+  kind: PersistentVolumeClaim
+  metadata: { name: data }
+  spec:
+    accessModes: [ReadWriteOnce]
+    {{- with .storage.className }}
+    storageClassName: {{ . | quote }}
+    {{- end }}
+    resources: { requests: { storage: {{ .storage.size }} } }
+{{- end -}}
