@@ -14,6 +14,7 @@ the stream nor an export holds an address. Who keeps the list in memory: `suppre
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,7 +40,8 @@ _MOST_OPEN: Final = 500
 
 MIN_SECRET_BYTES: Final = 16
 KEY_BYTES: Final = 16
-_LATEST: Final = 0xFFFF_FFFF
+_SPELLED: Final = re.compile(rf"(\w+):([0-9a-f]{{{2 * KEY_BYTES}}})")
+LATEST: Final = 0xFFFF_FFFF
 """In the year 2106."""
 
 
@@ -258,7 +260,7 @@ def _expiry(one: Entry | Removal) -> int:
 
 
 def _packed(numbers: Sequence[int]) -> bytes:
-    return struct.pack(f"<{len(numbers)}I", *(min(max(number, 0), _LATEST) for number in numbers))
+    return struct.pack(f"<{len(numbers)}I", *(min(max(number, 0), LATEST) for number in numbers))
 
 
 def _numbers(packed: bytes) -> tuple[int, ...]:
@@ -321,10 +323,10 @@ def spell(key: bytes, hashing: Hashing) -> str:
 
 def read_spelled(text: str, hashing: Hashing) -> bytes:
     """The key that an export wrote. Raises `ValueError` for what is none, or was made with another secret."""
-    scheme, _, digits = text.strip().partition(":")
+    spelled = _SPELLED.fullmatch(text.strip())
+    if spelled is None:
+        raise ValueError(f"{text!r} is no hash of an export")
+    scheme, digits = spelled.groups()
     if scheme != (hashing.scheme or "plain"):
         raise ValueError("the hash was made with another suppression.hash_secret than the one that is set")
-    key = bytes.fromhex(digits)
-    if len(key) != KEY_BYTES:
-        raise ValueError(f"{text!r} is no hash of an export")
-    return key
+    return bytes.fromhex(digits)

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any
 
 import typer
 
 from events import suppression_book
-from events.suppression import Entry, Hashing, Removal, read_spelled, spell, suppress
+from events.suppression import REASONS, Entry, Hashing, Reason, Removal, read_spelled, spell, suppress
+from events.suppression_list import SuppressionList
 from jetpost.cli import suppression_files
 from jetpost.cli.choosing import as_json, clock_time, counts, plural
 from jetpost.cli.state import Fault, bus, out, run
-from jetpost.cli.suppression_files import Expires, ListName, OnlyList, Why, hashing, require_list, until
+from jetpost.cli.suppression_files import (
+    Expires,
+    ListName,
+    OnlyList,
+    Why,
+    hashing,
+    known_reason,
+    reason_by_hand,
+    require_list,
+    until,
+)
 from jetpost.display import plain
 from producer.recipients.addresses import BadAddress, normalise
 
@@ -54,8 +65,9 @@ def _add(
     """
     now = time.time()
     end = until(expires, now)
+    why = reason_by_hand(reason)
     require_list(list_)
-    run(_say([Entry(one, reason, now, source, list_, end) for one in _normalised(addresses)]))
+    run(_say([Entry(one, why, now, source, list_, end) for one in _normalised(addresses)]))
     out.print(f"{', '.join(addresses)}: no more mail{_of(list_)}", markup=False)
 
 
@@ -67,12 +79,32 @@ def _remove(
     `jetpost suppression remove ann@example.com --list news`
     """
     require_list(list_)
-    now = time.time()
-    run(_say([Removal(one, now, source, list_) for one in _normalised(addresses)]))
-    out.print(f"{', '.join(addresses)}: gets mail again{_of(list_)}", markup=False)
+    for address, before in run(_take_back(_normalised(addresses), list_, source)).items():
+        out.print(_told_of_removal(address, list_, before))
 
 
-async def _say(said: Sequence[Entry | Removal]) -> None:
+async def _take_back(addresses: Sequence[str], list_: str, source: str) -> dict[str, dict[str, Reason]]:
+    """Removes those who are on the list; why each was suppressed before, by list."""
+    async with bus() as connected:
+        known = SuppressionList(connected, hashing(), time.time)
+        await known.catch_up()
+        before = {address: known.standing_of(address) for address in addresses}
+        now = time.time()
+        removals = [Removal(address, now, source, list_) for address, lists in before.items() if list_ in lists]
+        await suppress(connected, removals, known.hashing)
+    return before
+
+
+def _told_of_removal(address: str, list_: str, before: Mapping[str, Reason]) -> str:
+    rest = ", ".join(f"no mail{_of(name)} ({_words(reason)})" for name, reason in before.items() if name != list_)
+    if list_ not in before:
+        return f"{plain(address)} was not suppressed{f' for {list_}' if list_ else ''}{rest and f'; gets {rest}'}"
+    if rest:
+        return f"{plain(address)} is off the list {f'of {list_}' if list_ else 'for all'}; still gets {rest}"
+    return f"{plain(address)} gets mail again{_of(list_)}"
+
+
+async def _say(said: Sequence[Entry]) -> None:
     async with bus() as connected:
         await suppress(connected, said, hashing())
 
@@ -112,12 +144,16 @@ def _show(address: str, told: suppression_book.Told) -> None:
 
 def _print_list(
     list_: OnlyList = None,
-    reason: Annotated[str | None, typer.Option("--reason", help="Only for this reason.")] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="REASON", help=f"Only for this reason: {', '.join(REASONS)}.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     json: _Json = False,
 ) -> None:
     """List entries in force, the oldest first."""
     ours = hashing()
+    if reason is not None:
+        known_reason(reason)
     shown = run(_first(list_, reason, limit + 1, ours))
     for entry in shown[:limit]:
         if json:
@@ -127,8 +163,10 @@ def _print_list(
             out.print(
                 f"[dim]{clock_time(entry.at)}[/] {plain(who):<40} {_because(entry)}{_of(entry.list)}{_by(entry.source)}"
             )
-    if not json:
-        out.print("Nobody is suppressed." if not shown else "… --limit shows more" if len(shown) > limit else "")
+    if not json and not shown:
+        out.print("Nobody is suppressed." if list_ is None and reason is None else "There is no such entry.")
+    if not json and len(shown) > limit:
+        out.print("… --limit shows more")
 
 
 async def _first(list_: str | None, reason: str | None, limit: int, ours: Hashing) -> list[Entry]:
@@ -185,10 +223,12 @@ def _normalised(addresses: Iterable[str]) -> list[str]:
 
 
 def _spelled(text: str, ours: Hashing) -> bytes:
+    if ":" not in text:
+        raise Fault(f"{text!r} is not an address, which has an @, nor a hash of `jetpost suppression export`")
     try:
         return read_spelled(text, ours)
     except ValueError as error:
-        raise Fault(f"{text!r} is neither an address nor a hash that this list has: {error}") from None
+        raise Fault(f"{text!r} is not an address, and no hash that this list has: {error}") from None
 
 
 def _fields(entry: Entry, ours: Hashing) -> dict[str, Any]:
@@ -198,7 +238,11 @@ def _fields(entry: Entry, ours: Hashing) -> dict[str, Any]:
 
 def _because(entry: Entry) -> str:
     ends = "" if entry.expires_at is None else f" until {clock_time(entry.expires_at)}"
-    return f"{entry.reason.replace('_', ' ')}{ends}"
+    return f"{_words(entry.reason)}{ends}"
+
+
+def _words(reason: Reason) -> str:
+    return reason.replace("_", " ")
 
 
 def _of(list_: str) -> str:

@@ -6,19 +6,20 @@ import csv
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated, Literal, NamedTuple
+from typing import IO, Annotated, Final, NamedTuple
 
 import typer
 from rich.live import Live
 
 from events import ids, suppression_book
-from events.suppression import Entry, Hashing, Store
+from events.suppression import LATEST, REASONS, Entry, Hashing, Reason, Store
 from events.suppression_list import SuppressionList
 from jetpost import suppression_rows
-from jetpost.cli.choosing import moment, plural
+from jetpost.cli.choosing import plural
 from jetpost.cli.state import Fault, bus, effective, err, out, run
 from jetpost.suppression_rows import COLUMNS, Columns, Defaults
 from producer.recipients.audience import format_of
@@ -30,16 +31,17 @@ ListName = Annotated[str, typer.Option("--list", "-l", help="For the campaigns o
 OnlyList = Annotated[
     str | None, typer.Option("--list", "-l", help="Only of this list; '' is the one for all campaigns.")
 ]
-Why = Annotated[
-    Literal["manual", "unsubscribe", "complaint", "hard_bounce", "soft_bounce"], typer.Option("--reason", help="Why.")
-]
+_BY_HAND: Final[tuple[Reason, ...]] = ("manual", "unsubscribe", "complaint", "hard_bounce", "soft_bounce")
+Why = Annotated[str, typer.Option("--reason", metavar="REASON", help=f"Why: {', '.join(_BY_HAND)}.")]
 Expires = Annotated[
-    str | None, typer.Option("--expires", help="Until when: 90d from now, or 2027-03-01; without it for ever.")
+    str | None,
+    typer.Option("--expires", help="Until when: 12h, 90d or 4w from now, or 2027-03-01; without it for ever."),
 ]
 
-_REPORT_EVERY = 5_000
-_LATER = re.compile(r"(\d+)([hdw])")
-_SECONDS = {"h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_FORMS: Final = "12h, 90d or 4w from now, or a date to come such as 2027-03-01 (UTC)"
+_REPORT_EVERY: Final = 5_000
+_LATER: Final = re.compile(r"(\d+)([hdw])")
+_SECONDS: Final = {"h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 
 
 def hashing() -> Hashing:
@@ -47,15 +49,39 @@ def hashing() -> Hashing:
     return Hashing(effective().settings.suppression.hash_secret)
 
 
+def reason_by_hand(word: str) -> Reason:
+    """Raises `Fault` for what a person cannot give as the reason."""
+    return known_reason(word, _BY_HAND)
+
+
+def known_reason(word: str, known: Sequence[Reason] = REASONS) -> Reason:
+    """Raises `Fault`, which lists those that there are."""
+    for reason in known:
+        if reason == word:
+            return reason
+    raise Fault(f"{word!r} is no reason; there are {', '.join(known)}")
+
+
 def until(expires: str | None, now: float) -> float | None:
     """Unix seconds; None: for ever. Raises `Fault`."""
     if expires is None:
         return None
-    later = _LATER.fullmatch(expires)
-    at = now + int(later[1]) * _SECONDS[later[2]] if later else moment(expires, now)
-    if at is None or at <= now:
-        raise Fault(f"--expires {expires} has passed: say 90d, 2w, 12h, or a date to come")
+    at = _moment(expires, now)
+    if at <= now:
+        raise Fault(f"--expires {expires} has passed: say {_FORMS}")
+    if at > LATEST:
+        raise Fault(f"--expires {expires} is too far away: leave it out for an entry that holds for ever")
     return at
+
+
+def _moment(expires: str, now: float) -> float:
+    if later := _LATER.fullmatch(expires):
+        return now + int(later[1]) * _SECONDS[later[2]]
+    try:
+        at = datetime.fromisoformat(expires)
+    except ValueError:
+        raise Fault(f"--expires {expires} is no time: say {_FORMS}") from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def require_list(name: str) -> None:
@@ -83,7 +109,7 @@ def import_(
     """
     now = time.time()
     require_list(list_)
-    defaults = Defaults(list_, reason, source or f"import {file.name}", now, until(expires, now))
+    defaults = Defaults(list_, reason_by_hand(reason), source or f"import {file.name}", now, until(expires, now))
     rejects = file.with_name(f"{file.name}.rejects.csv")
     with closing(CsvReader(file, format_of(file)[1], encoding)) as reader:
         try:

@@ -68,14 +68,36 @@ async def test_an_address_is_added_checked_and_removed(nats_bus, jetpost):
     assert told.count("removed") == 2
 
 
+async def test_whoever_is_removed_hears_what_still_holds(nats_bus, jetpost):
+    assert await jetpost("remove", "ann@example.com") == "ann@example.com was not suppressed\n"
+    assert not await messages(nats_bus)
+    await jetpost("add", "ann@example.com", "--reason", "hard_bounce")
+    await jetpost("add", "ann@example.com", "--list", "news", "--reason", "complaint")
+    told = await jetpost("remove", "ann@example.com", "bob@example.com", "--list", "sale")
+    assert told.splitlines() == [
+        "ann@example.com was not suppressed for sale; gets no mail (hard bounce), no mail of news (complaint)",
+        "bob@example.com was not suppressed for sale",
+    ]
+    told = await jetpost("remove", "ann@example.com")
+    assert told == "ann@example.com is off the list for all; still gets no mail of news (complaint)\n"
+    assert await jetpost("remove", "Ann@example.com", "--list", "news") == "Ann@example.com gets mail again of news\n"
+    assert not await known(nats_bus, "news", "ann@example.com")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("add", "nobody"), "@"),
         (("add", "a@example.com", "--list", "My List"), "lower-case"),
         (("add", "a@example.com", "--expires", "2020-01-01"), "has passed"),
-        (("add", "a@example.com", "--expires", "soon"), "no time"),
-        (("check", "feed"), "neither an address nor a hash"),
+        (("add", "a@example.com", "--expires", "soon"), "no time: say 12h, 90d or 4w from now, or a date to come"),
+        (("add", "a@example.com", "--expires", "30m"), "no time"),
+        (("add", "a@example.com", "--expires", "99999d"), "too far away"),
+        (("add", "a@example.com", "--reason", "boredom"), "there are manual, unsubscribe, complaint, hard_bounce"),
+        (("import", "people.csv", "--reason", "esp_list"), "there are manual, unsubscribe, complaint, hard_bounce"),
+        (("list", "--reason", "boredom"), "there are soft_bounce, esp_list, manual"),
+        (("check", "feed"), "'feed' is not an address"),
+        (("check", "plain:feed"), "'plain:feed' is no hash of an export"),
         (("import", "people.csv", "--column", "mail"), "--column"),
         (("import", "people.csv"), "--column"),
     ],
@@ -163,6 +185,8 @@ async def test_entries_are_listed_and_counted(nats_bus, jetpost):
     await jetpost("add", "ann@example.com", "bob@example.com", "--reason", "unsubscribe")
     await jetpost("add", "ann@example.com", "--list", "news")
     assert "--limit" in await jetpost("list", "--limit", "2")
+    assert len((await jetpost("list")).splitlines()) == 3
+    assert await jetpost("list", "--reason", "complaint") == "There is no such entry.\n"
     rows = [json.loads(line) for line in (await jetpost("list", "--reason", "manual", "--json")).splitlines()]
     assert [(row["address"], row["list"]) for row in rows] == [("ann@example.com", "news")]
     told = await jetpost("stats")
