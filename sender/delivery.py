@@ -220,8 +220,8 @@ class Delivery:
         ]
         stated = self._recorder.put(records)
         self._learner.observe(turn.line.name, turn.lane.provider, [outcome for _, outcome in results])
-        turn.grants -= self._breaker.count(turn.lane, records)
-        self._warmups.count(turn.lane, records)
+        turn.grants -= self._breaker.count(turn.lane, turn.key, records)
+        self._warmups.count(turn.key, records)
         turn.reserved -= len(results)
         stated.add_done_callback(lambda _: turn.line.budget.give(len(results)))
 

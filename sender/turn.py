@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
+from events import breaker
 from sender.budget import Budget
 from sender.drivers.base import Driver, Outbound, Pool
 from sender.lanes import Held, Lane, Lanes
@@ -34,6 +35,8 @@ class Turn:
         self.line = line
         self.lane = lane
         self.moves = lane.moves
+        self.key = breaker.lane_key(line.name, lane.provider)
+        """Of what senders share about it. The lane may go through another pool by the time that its outcomes are known."""
         self.held: list[Held] = []
         self.reserved = reserved
         """Taken from the budget and not yet tied to records."""

@@ -124,12 +124,12 @@ class Breaker:
             found.holding -= grants
             found.changed = True
 
-    def count(self, lane: Lane, records: Sequence[Record]) -> int:
-        """What became of mails of a turn; returns how many grants that used up."""
+    def count(self, lane: Lane, key: str, records: Sequence[Record]) -> int:
+        """What became of mails of a turn that went by `key`; returns how many grants that used up."""
         found = self._campaigns.get(lane.campaign.id)
         if found is None:
             return 0
-        tally = found.tally(lane.key)
+        tally = found.tally(key)
         others = [record.fact for record in records if type(record.fact) is not EmailAccepted]
         tally.accepted += len(records) - len(others)
         for fact in others:

@@ -24,7 +24,6 @@ from events.errors import BusError
 from events.facts import EmailAccepted, EmailBounced, EmailDeferred, EmailFailed
 from events.metrics import WARMUP_ALLOWANCE
 from events.warmup import Warmup, day_of
-from sender.lanes import Lane
 from sender.outcomes import Record
 from sender.patience import Patience
 from sender.settings import Relay
@@ -57,13 +56,13 @@ class Warmups:
         """Reports whose answer is not known, by lane."""
         self._reports: Counter[str] = Counter()
 
-    def count(self, lane: Lane, records: Sequence[Record]) -> None:
-        """What became of mails of a turn."""
-        if lane.pool not in self._pools:
+    def count(self, lane: str, records: Sequence[Record]) -> None:
+        """What became of mails of a turn, by the key of their lane."""
+        if lane not in self._lanes:
             return
-        tally = self._tallies.get(lane.key)
+        tally = self._tallies.get(lane)
         if tally is None:
-            tally = self._tallies[lane.key] = Tally()
+            tally = self._tallies[lane] = Tally()
         for record in records:
             match record.fact:
                 case EmailAccepted():
