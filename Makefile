@@ -46,6 +46,12 @@ test: develop ## all tests, on real servers (Debian packages that some need are 
 test-unit: develop ## the tests that need no server; seconds
 	$(BIN)/pytest tests/unit $(ARGS)
 
+.PHONY: lock
+lock: develop ## pin what the image installs to the newest versions that pyproject.toml allows
+	$(BIN)/uv pip compile --quiet --upgrade $(LOCKED) pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade $(LOCKED) --extra parquet --extra postgresql -c requirements.lock pyproject.toml -o requirements-sql.lock
+LOCKED := --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
+
 ##@ Prove
 .PHONY: bench
 bench: develop ## mails a second and CPU per mail, compared with the stored result (make bench ARGS="e2e --mails 100000" for one part)

@@ -3,11 +3,13 @@
 # installed, Postfix without any configuration, so that no mail server starts. Exim and OpenSMTPD would drive Postfix out
 # and are only unpacked into .cache/mtas, with saslpasswd2 for Postfix's AUTH and opendkim, whose package would start it;
 # what they link with is installed.
-# Prometheus, which would start as well, is unpacked beside them.
+# Prometheus, which would start as well, is unpacked beside them. A root file system with Python and nothing else, as the image
+# has it, is unpacked into .cache/root.
 # Elsewhere, or without root, it says which tests will be skipped.
 set -eu
 cd "$(dirname "$0")/.."
 folder=.cache/mtas
+root=.cache/root
 missing=""
 [ -x /usr/sbin/smtp-sink ] || missing="$missing postfix"
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
@@ -17,12 +19,15 @@ unpacked=""
 [ -x $folder/usr/sbin/saslpasswd2 ] || unpacked="$unpacked sasl2-bin"
 [ -x /usr/sbin/opendkim ] || [ -x $folder/usr/sbin/opendkim ] || unpacked="$unpacked opendkim"
 [ -x $folder/usr/bin/promtool ] || [ -x /usr/bin/promtool ] || unpacked="$unpacked prometheus"
-[ -n "$missing$unpacked" ] || exit 0
+rooted=""
+[ -x $root/usr/bin/python3.11 ] || rooted="base-files libbz2-1.0 libc6 libcrypt1 libexpat1 libffi8 libgcc-s1 liblzma5 libpython3.11-minimal
+    libpython3.11-stdlib libsqlite3-0 libssl3 libstdc++6 libuuid1 python3.11-minimal tzdata zlib1g"
+[ -n "$missing$unpacked$rooted" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "Not there, and not to be had from here:$missing$unpacked. Tests that need them are skipped." >&2
+    echo "Not there, and not to be had from here:$missing$unpacked${rooted:+ a root of Debian packages}. Tests that need them are skipped." >&2
     exit 0
 fi
-echo "Getting$missing$unpacked for the tests ..."
+echo "Getting$missing$unpacked${rooted:+ a root of Debian packages} for the tests ..."
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 if [ -n "$unpacked" ]; then
@@ -41,3 +46,7 @@ for package in $unpacked; do
     dpkg -x $folder/packages/"$package"_*.deb $folder
 done
 [ ! -d $folder/usr ] || chmod -R u-s,g-s $folder/usr
+for package in $rooted; do
+    (cd $folder/packages && apt-get download -qq -o APT::Sandbox::User=root "$package")
+    dpkg -x $folder/packages/"$package"_*.deb $root
+done
