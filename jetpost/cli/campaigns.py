@@ -81,9 +81,16 @@ async def _one(connected: Bus, campaign: Campaign) -> Group:
         )
     ledger, trouble = _ledger(document), document["health"]["message"]
     warning = f"  [yellow]{plain(trouble)}[/]\n" if trouble and campaign.status in _MOVING else ""
-    return Group(
-        table, ledger_bar(ledger), f"  planned {ledger.planned:,}:  {places(ledger)}", *_standing(campaign), warning
-    )
+    return Group(table, ledger_bar(ledger), f"  {counted(ledger, campaign)}", *_standing(campaign), warning)
+
+
+def counted(ledger: Ledger, campaign: Campaign) -> str:
+    """Where recipients are, in one line with markup; what is counted is a second or two behind."""
+    if ledger.planned:
+        return f"planned {ledger.planned:,}:  {places(ledger)}"
+    if campaign.planned:
+        return f"planned {campaign.planned:,}:  counting has just begun"
+    return "planning has just begun" if campaign.finished_at is None else "nobody was planned"
 
 
 def _standing(campaign: Campaign) -> list[str]:

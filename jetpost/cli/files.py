@@ -18,6 +18,7 @@ from events.schemas import Campaign
 from jetpost.attaching import checked_with_esps
 from jetpost.authentication import checked_for_authentication
 from jetpost.cli import schedule
+from jetpost.cli.choosing import plural
 from jetpost.cli.state import Fault, bus, effective, err, out, run, web_url
 from jetpost.display import plain, size
 from jetpost.settings import Settings
@@ -174,12 +175,12 @@ def _progress_line(progress: launch.Progress) -> str:
 def _say_what_was_launched(launched: launch.Launched, campaign: Campaign) -> None:
     verb = "resumed and planned" if launched.resumed else "planned"
     batches = "1 batch" if launched.batches == 1 else f"{launched.batches:,} batches"
-    out.print(f"[bold]{launched.campaign}[/] {verb}: {launched.planned:,} recipients in {batches}")
+    out.print(f"[bold]{launched.campaign}[/] {verb}: {plural(launched.planned, 'recipient')} in {batches}")
     if launched.duplicates:
-        out.print(f"  {launched.duplicates:,} rows had an address that came before, and were left out")
+        left_out = "and was left out" if launched.duplicates == 1 else "and were left out"
+        out.print(f"  {plural(launched.duplicates, 'row')} had an address that came before, {left_out}")
     if launched.rejects:
-        rows = "1 row" if launched.rejected == 1 else f"{launched.rejected:,} rows"
-        out.print(f"  [yellow]{rows} could not be used[/]: see {launched.rejects}")
+        out.print(f"  [yellow]{plural(launched.rejected, 'row')} could not be used[/]: see {launched.rejects}")
     if launched.cancelled:
         out.print("  [yellow]the campaign was cancelled meanwhile[/]")
     if told := schedule.standing(campaign, time.time()):

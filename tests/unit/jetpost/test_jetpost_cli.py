@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from events import facts
 from events.ledger import Ledger
+from events.schemas import Campaign
 from jetpost import cli
 from jetpost.cli import campaigns, events
 from jetpost.cli import settings as settings_command
@@ -175,6 +176,23 @@ def test_events_of_campaigns_have_no_recipient_to_filter_for():
 
 def test_a_campaign_that_was_never_counted_has_an_empty_ledger():
     assert campaigns._ledger({"figures": None}) == Ledger()
+
+
+def campaign(**known) -> Campaign:
+    return Campaign(id="c", name="C", status="running", pool="p", return_path="b@example.com", created_at=0.0, **known)
+
+
+@pytest.mark.parametrize(
+    ("ledger", "known", "told"),
+    [
+        (Ledger(), campaign(), "planning has just begun"),
+        (Ledger(), campaign(planned=1_200), "planned 1,200:  counting has just begun"),
+        (Ledger(planned=1_200, queued=1_200), campaign(planned=1_200), "planned 1,200:  [white]queued 1,200[/]"),
+        (Ledger(), campaign(finished_at=1.0), "nobody was planned"),
+    ],
+)
+def test_a_campaign_of_which_nothing_is_counted_yet_says_so(ledger, known, told):
+    assert campaigns.counted(ledger, known) == told
 
 
 @pytest.mark.parametrize(
