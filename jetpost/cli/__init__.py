@@ -22,6 +22,7 @@ from jetpost.cli import (
     inspection,
     lanes,
     permissions,
+    probing,
     rebuild,
     reconcile,
     retries,
@@ -30,6 +31,7 @@ from jetpost.cli import (
     server,
     settings,
     suppression,
+    waiting,
     warmup,
 )
 from jetpost.cli.state import remember_settings_file
@@ -87,6 +89,7 @@ for commands in (
     files,
     campaigns,
     events,
+    waiting,
     reconcile,
     doubts,
     dlq,
@@ -99,6 +102,7 @@ for commands in (
     warmup,
     components,
     permissions,
+    probing,
     inspection,
     rebuild,
     simulator,

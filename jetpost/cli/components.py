@@ -76,7 +76,9 @@ def _web(
         process.run("web", _with_a_server(found), web.run)
 
 
-def _setup() -> None:
+def _setup(
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for servers that do not answer yet.")] = 0,
+) -> None:
     """Create or update streams on NATS and tables in ClickHouse. Harmless to repeat; run it at every upgrade.
 
     `jetpost up` does so by itself. Tables of an embedded ClickHouse are made by the process that has it.
@@ -84,14 +86,14 @@ def _setup() -> None:
     found = configured()
     settings = locating.located(found).settings
     with locating.reaching(found):
-        run(provision.streams(settings.nats))
+        run(provision.within(wait, lambda: provision.streams(settings.nats)))
     out.print("Streams are as this release needs them.")
     if _embeds_clickhouse(settings):
         out.print("No ClickHouse server is set (analytics.clickhouse.url).")
         return
     from jetpost.components import clickhouse  # noqa: PLC0415 - the same
 
-    run(clickhouse.migrate(settings.analytics))
+    run(provision.within(wait, lambda: clickhouse.migrate(settings.analytics)))
     out.print("Tables are as this release needs them.")
 
 

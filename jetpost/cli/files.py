@@ -26,6 +26,7 @@ from producer import launch
 from producer.campaign import looking
 from producer.campaign.check import Checked, check
 from producer.campaign.problems import Problem
+from producer.errors import CampaignExists
 from producer.rendering.renderer import compile_campaign
 
 _File = Annotated[
@@ -129,6 +130,9 @@ def _send(
             show_default=False,
         ),
     ] = None,
+    unless_sent: Annotated[
+        bool, typer.Option("--unless-sent", help="Succeed, and do nothing, where the campaign was planned before.")
+    ] = False,
 ) -> None:
     """Send a campaign: plan everybody in its audience, and let producers and senders do the rest.
 
@@ -149,7 +153,14 @@ def _send(
             "producer.link_secret must be set: it signs the unsubscribe links, and every producer needs the same one."
             " Set JETPOST_PRODUCER_LINK_SECRET to a long random text, or send through `jetpost up`, which makes one"
         )
-    _say_what_was_launched(*run(_launch(checked, settings)))
+    try:
+        launched = run(_launch(checked, settings))
+    except CampaignExists as error:
+        if not unless_sent:
+            raise
+        out.print(f"Nothing to do: {plain(str(error))}")
+    else:
+        _say_what_was_launched(*launched)
 
 
 async def _launch(checked: Checked, settings: Settings) -> tuple[launch.Launched, Campaign]:

@@ -18,8 +18,9 @@ def register(app: typer.Typer) -> None:
     app.command("simulator", rich_help_panel="Components")(_simulator)
 
 
-def _simulator(
+def _simulator(  # noqa: PLR0913, PLR0917 - one parameter an option
     port: Annotated[int, typer.Option(help="For SMTP; 0: any free one.")] = 2525,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     slow: Annotated[float, typer.Option(help="Seconds that a +slow recipient takes.")] = 2,
     greylist: Annotated[float, typer.Option(help="Seconds that a +greylist recipient is turned away.")] = 3,
     latency: Annotated[float, typer.Option(help="Seconds before every reply.")] = 0,
@@ -32,7 +33,7 @@ def _simulator(
     """Take mail and deliver it nowhere, answering as the recipient's plus-tag asks: `ada+full@gmail.com`.
 
     Tags: slow, greylist, full, unknown, throttled, blocked, tempfail, drop, drop-accepted, drop-before. Listens on this
-    machine only. Try it: set `sender.pools.default.port` to its port, or just run `jetpost demo`.
+    machine only, unless `--host` says otherwise. Try it: set `sender.pools.default.port` to its port, or just run `jetpost demo`.
     """
     try:
         chosen = msgspec.json.decode(faults, type=Faults)
@@ -45,6 +46,7 @@ def _simulator(
     with tempfile.TemporaryDirectory(prefix="jetpost-simulator-") as temporary:
         settings = SimulatorSettings(
             state_dir=state_dir or Path(temporary),
+            host=host,
             port=port,
             slow_seconds=slow,
             greylist_seconds=greylist,
