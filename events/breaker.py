@@ -7,7 +7,7 @@ Times are Unix seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -21,6 +21,10 @@ Cause: TypeAlias = Literal["hard_bounces", "blocks", "complaints", "canary"]
 
 EVERY_LANE: Final = ""
 """Stands where a lane's name would: the whole campaign is stopped."""
+
+_OF_THE_LIST: Final = frozenset[Cause]({"hard_bounces", "complaints"})
+"""What is wrong with addresses, or with what their owners think of the mails, is wrong whatever pool these go through. A block is
+about a pool's reputation, and stops its lane alone."""
 
 
 class NothingStopped(CampaignError):
@@ -133,12 +137,19 @@ def lane_key(pool: str, provider: str) -> str:
     return f"{pool}.{provider}"
 
 
+def provider_of(lane: str) -> str:
+    return lane.rpartition(".")[2]
+
+
 def opening_of(health: Health, lane: str) -> Opening | None:
-    """Why the lane is stopped; None: it is not."""
+    """Why the lane is stopped, be it for what its mailbox provider's mails through another pool told; None: it is not."""
     if health.opening is not None:
         return health.opening
-    found = health.lanes.get(lane)
-    return None if found is None else found.opening
+    own = health.lanes.get(lane)
+    if own is not None and own.opening is not None:
+        return own.opening
+    of_provider = (state.opening for name, state in health.lanes.items() if provider_of(name) == provider_of(lane))
+    return next((opening for opening in of_provider if opening is not None and opening.cause in _OF_THE_LIST), None)
 
 
 def stopped(health: Health) -> dict[str, Opening]:
@@ -158,12 +169,23 @@ def open_lane(health: Health, lane: str, opening: Opening) -> Health:
 def close_lane(health: Health, lane: str, now: float) -> Health:
     """A person lets it go on. What was counted is forgotten: it would stop the lane again at once."""
     if lane != EVERY_LANE:
-        return with_lane(health, lane, _as_new(health.lanes[lane]))
+        state = health.lanes[lane]
+        of_list = state.opening is not None and state.opening.cause in _OF_THE_LIST
+        same = {name for name in health.lanes if of_list and provider_of(name) == provider_of(lane)}
+        return with_lane(_counting_anew(health, same), lane, _as_new(state))
     canary, opening = health.canary, health.opening
     if opening is not None and opening.cause == "canary":
         canary = msgspec.structs.replace(canary, passed_at=now)
-    lanes = {name: state if state.opening else _as_new(state) for name, state in health.lanes.items()}
-    return msgspec.structs.replace(health, opening=None, canary=canary, lanes=lanes)
+    return msgspec.structs.replace(_counting_anew(health, health.lanes), opening=None, canary=canary)
+
+
+def _counting_anew(health: Health, names: Container[str]) -> Health:
+    """Of these lanes those that go on."""
+    lanes = {
+        name: _as_new(state) if name in names and state.opening is None else state
+        for name, state in health.lanes.items()
+    }
+    return msgspec.structs.replace(health, lanes=lanes)
 
 
 def _as_new(state: LaneHealth) -> LaneHealth:
@@ -287,7 +309,7 @@ def _chosen(health: Health, provider: str) -> dict[str, Opening]:
         raise NothingStopped(
             f"The whole campaign {health.campaign} is stopped, as its canary did not look well: resume it without a provider."
         )
-    chosen = {lane: opening for lane, opening in found.items() if lane.rpartition(".")[2] == provider}
+    chosen = {lane: opening for lane, opening in found.items() if provider_of(lane) == provider}
     if not chosen:
         raise NothingStopped(f"{health.campaign} has no stopped lane for {provider!r}; stopped: {', '.join(found)}.")
     return chosen

@@ -3,7 +3,8 @@
 A pool cannot take mails while no connection to it can be made (failover), and for a mailbox provider not while nothing more may
 go there today, by a daily cap or for its warm-up (overflow). A lane is moved as a whole: from then on it is served by the other
 pool's sessions, within the other pool's limits, and its facts name the other pool. Its mails stay where they are in the queue.
-What a provider says of us moves nothing: to go on from another address then would be to evade it.
+What a provider says of us moves nothing: to go on from another address then would be to evade it. So a lane that the circuit
+breaker stopped is not moved to a later pool of its route either, whatever becomes of its own.
 
 Each sender judges by its own connections, so it must serve all pools of a route for them to take over from each other.
 """
@@ -93,6 +94,8 @@ class Router:
 
     def _pool_for(self, lane: Lane) -> str:
         route = route_of(lane.campaign, lane.provider, self._lanes)
+        if lane.stopped and lane.pool in route:  # further down it would go on without what stopped it being mended
+            route = route[: route.index(lane.pool) + 1]
         return choose(route, lambda pool: self._can(pool, lane.provider)) if route else lane.pool
 
     def _can(self, pool: str, provider: str) -> bool:

@@ -6,10 +6,13 @@ deviations (binomial). Otherwise a campaign of millions, judged every second, wo
 
 from __future__ import annotations
 
+from collections import Counter
 from math import sqrt
 from typing import Final, NamedTuple, TypeVar
 
-from events.breaker import EVERY_LANE, Cause, Health, LaneHealth, Opening
+from msgspec.structs import replace
+
+from events.breaker import EVERY_LANE, Cause, Health, LaneHealth, Opening, provider_of
 from events.schemas import Campaign
 from sender.breaker.settings import BreakerSettings
 
@@ -69,14 +72,17 @@ def is_beyond(bad: int, mails: int, limit: float | None, deviations: float) -> b
 
 
 def candidates(health: Health) -> list[tuple[str, LaneHealth]]:
-    """What to judge: each lane, and the campaign by complaints of which nobody knows the lane."""
-    found = dict(health.lanes)
+    """What to judge: each lane, and the campaign by complaints of which nobody knows the lane.
+
+    Complaints and mails that came back count for the pool that the campaign goes through first (`events.complaints`), although
+    another may have taken over. So they are measured against what was accepted through any, at the same mailbox provider.
+    """
+    accepted = Counter[str]()
+    for lane, state in health.lanes.items():
+        accepted[provider_of(lane)] += state.accepted
+    found = {lane: replace(state, accepted=accepted[provider_of(lane)]) for lane, state in health.lanes.items()}
     if EVERY_LANE in found:
-        accepted = sum(state.accepted for state in health.lanes.values())
-        of_no_lane = found[EVERY_LANE]
-        found[EVERY_LANE] = LaneHealth(
-            (), accepted, of_no_lane.complaints, health.opening, returned=of_no_lane.returned
-        )
+        found[EVERY_LANE] = replace(found[EVERY_LANE], accepted=accepted.total(), opening=health.opening)
     return list(found.items())
 
 

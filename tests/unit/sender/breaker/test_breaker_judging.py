@@ -77,6 +77,15 @@ def test_complaints_of_which_nobody_knows_the_lane_are_measured_against_the_camp
     assert judged["main.gmail"] is None
 
 
+def test_complaints_and_returned_mails_are_measured_against_what_went_through_any_pool():
+    health = breaker.Health(
+        "spring", {"main.gmail": lane(complaints=9, returned=9), "backup.gmail": lane(accepted=5_000)}
+    )
+    judged = dict(judging.candidates(health))
+    assert judged["main.gmail"].accepted == 5_000
+    assert judging.judge(judged["main.gmail"], LIMITS, 5.0) is None
+
+
 @given(st.integers(0, 200), st.integers(1, 2_000), st.floats(0.001, 0.5))
 def test_one_bad_mail_more_never_makes_it_look_better(bad, mails, limit):
     if judging.is_beyond(bad, mails, limit, ALWAYS):
