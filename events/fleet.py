@@ -1,7 +1,7 @@
 """The senders that work, as each says of itself every few seconds: what it serves, how fast it is, what it was told to keep to.
 
-Each has an entry in the bucket `throttle`, under `sender=<id>`, and takes it away when it stops; one that was killed falls
-silent. Times are Unix seconds by the clock of the NATS server, rates mails per second.
+Each has an entry in the bucket `senders`, under a name that it made up, and takes it away when it stops; one that was killed
+falls silent, and the server forgets it. Times are Unix seconds by the clock of the NATS server, rates mails per second.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ BEAT_SECONDS: Final = 3.0
 """So often a sender says that it works."""
 ALIVE_SECONDS: Final = 4 * BEAT_SECONDS
 """One that was silent for longer does not count."""
-FORGOTTEN_SECONDS: Final = 600.0
-"""What one that was killed said last is deleted after this, by others."""
-_PREFIX: Final = "sender="
 
 
 class Bounds(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,15 +57,6 @@ encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Beat).decode
 
 
-def key_of(sender: str) -> str:
-    return f"{_PREFIX}{sender}"
-
-
-def is_beat(key: str) -> bool:
-    """Whether an entry of the bucket `throttle` is a sender's word, and not the state of a limit."""
-    return key.startswith(_PREFIX)
-
-
 def decode(value: bytes) -> Beat | None:
     """None for what a sender of another release says in another way."""
     try:
@@ -83,6 +71,6 @@ def alive(beats: Iterable[Beat], now: float) -> list[Beat]:
 
 
 async def read(bus: Bus) -> list[Beat]:
-    """What every sender said last, those that were killed included. Raises `RetryLater`."""
-    entries = await (await bus.bucket(streams.THROTTLE)).entries()
-    return [beat for entry in entries if is_beat(entry.key) and (beat := decode(entry.value)) is not None]
+    """What every sender said last, those included that were killed a moment ago. Raises `RetryLater`."""
+    entries = await (await bus.bucket(streams.SENDERS)).entries()
+    return [beat for entry in entries if (beat := decode(entry.value)) is not None]

@@ -162,9 +162,14 @@ PROGRESS: Final = "progress"
 INGEST: Final = "ingest"
 PREFERENCES: Final = "preferences"
 THROTTLE: Final = "throttle"
-BUCKETS: Final = (CAMPAIGNS, BREAKER, WARMUP, PROGRESS, INGEST, PREFERENCES, THROTTLE)
+SENDERS: Final = "senders"
+BUCKETS: Final = (CAMPAIGNS, BREAKER, WARMUP, PROGRESS, INGEST, PREFERENCES, THROTTLE, SENDERS)
 """Key-value buckets: campaigns by id · how their lanes do · how far lanes are warmed up · checkpoints of splitter and producers
-· ranges that the ingester has cut · who does not want to be tracked · what senders share about limits."""
+· ranges that the ingester has cut, and how many senders are wanted · who does not want to be tracked · what senders share about
+limits · which senders work."""
+
+BUCKET_AGES: Final[Mapping[str, float]] = {SENDERS: 60.0}
+"""Buckets whose entries are gone after so many seconds without another; those of the others stay."""
 
 BLOBS: Final = "blobs"
 LINKS: Final = "links"

@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random as random_module
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Final, TypeAlias
@@ -48,6 +49,7 @@ from sender.journal import Journal
 from sender.lanes import Lanes
 from sender.patience import Patience
 from sender.poison import Poison
+from sender.pulse import Pulse
 from sender.recorder import Recorder
 from sender.retry import Random
 from sender.routing import Router
@@ -136,6 +138,9 @@ class Worker:
         self._warmups = Warmups(bus, settings.pools, self._throttle.keeper, clock)
         self._router = Router(lanes, sessions, self._throttle, self._breaker, clock, settings.failover_after_seconds)
         self._intake = Intake(bus, settings, clock, lanes, self._breaker, self._throttle)
+        self._pulse = Pulse(
+            bus, self._throttle.sender, settings.pools, lambda pool: self._router.health[pool].is_down, time.monotonic
+        )
         parts = Parts(
             self._claims,
             self._doubts,
@@ -178,6 +183,7 @@ class Worker:
             asyncio.create_task(self._keep_going("route", lambda: self._router.run(lambda: self._intake.open))),
             asyncio.create_task(self._keep_going("poison", self._poison.run)),
             asyncio.create_task(self._keep_going("suppression", lambda: self._suppression.follow(suppressing))),
+            asyncio.create_task(self._keep_going("beat", self._pulse.run)),
         ]
         self._slots = [
             asyncio.create_task(self._slot(line))
@@ -189,6 +195,7 @@ class Worker:
         """Take nothing more, finish what is claimed, give back the rest. Takes `stop_seconds` at most, and a few for closing."""
         for line in self._lines.values():
             line.lanes.close()
+        self._background.append(asyncio.create_task(self._pulse.leave()))
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.stop_seconds):
                 await self._intake.stop_fetching()
@@ -226,7 +233,8 @@ class Worker:
         while (turn := await self._next_turn(line)) is not None:
             lane = turn.lane
             try:
-                await self._delivery.turn(turn)
+                with self._pulse.loads[line.name].of(turn):
+                    await self._delivery.turn(turn)
                 patience.succeeded()
             except ConnectionFailed as error:
                 self._router.health[line.name].failed()

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from analytics import closing, evidence, ingester, wishes
 from analytics.hearing import desk
 from analytics.reports import Reports
+from analytics.scaling import scaler
 from events.suppression import Hashing
 from jetpost.components.clickhouse import store, watched
 from jetpost.process import Process
@@ -29,6 +30,7 @@ async def beside(process: Process, *others: Callable[[], Awaitable[None]]) -> No
             stop,
             lambda: ingester.run(process.bus, events, settings, clock=time.time, stop=stop),
             lambda: closing.run(process.bus, Reports(ledgers), settings, clock=time.time, stop=stop),
+            lambda: scaler.run(process.bus, Reports(ledgers), settings, clock=time.time, stop=stop),
             lambda: wishes.run(process.bus, readers, settings, clock=time.time, stop=stop, hashing=hashing),
             lambda: desk.run(process.bus, readers, settings, clock=time.time, stop=stop, hashing=hashing),
             lambda: evidence.run(process.bus, readers, settings, clock=time.time, stop=stop),

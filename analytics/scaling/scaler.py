@@ -1,0 +1,148 @@
+"""Looks, decides, and tells: in metrics, and in the bucket `ingest` for everybody else, and for the next ingester."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from analytics import queues
+from analytics.errors import AnalyticsError
+from analytics.patience import Patience
+from analytics.reports import Reports
+from analytics.scaling import gathering, gauges, memory, seen
+from analytics.scaling.deciding import decide
+from analytics.scaling.decision import Decision, State
+from analytics.scaling.memory import Memory
+from analytics.scaling.seen import Seen, Tried
+from analytics.scaling.settings import ScalingSettings
+from analytics.settings import AnalyticsSettings
+from events import campaigns, streams
+from events.bus import Bus
+from events.errors import BusError
+from events.patience import Stopped, sleep
+
+ONCE_PER_SECOND: Final = 1.0
+COUNT_SECONDS: Final = 5.0
+"""So often ClickHouse is asked how far campaigns are."""
+STALE_SECONDS: Final = 60.0
+"""What was decided or counted longer ago does not count any more."""
+_STORE_SECONDS: Final = 5.0
+_KEY: Final = "scaling"
+
+_log = logging.getLogger(__name__)
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """The newest decision, and what the next one needs to know."""
+
+    decision: Decision
+    state: State = State()
+    memory: Memory = Memory()
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Stored).decode
+
+
+async def newest(bus: Bus, now: float) -> Decision | None:
+    """What holds; None where nobody decided lately. `now` by the server's clock. Raises `RetryLater`."""
+    stored = await _read(bus)
+    return None if stored is None or now - stored.decision.at > STALE_SECONDS else stored.decision
+
+
+async def _read(bus: Bus) -> Stored | None:
+    entry = await (await bus.bucket(streams.INGEST)).get(_KEY)
+    if entry is None or entry.deleted:
+        return None
+    try:
+        return _decode(entry.value)
+    except msgspec.DecodeError:
+        return None  # of another release: decided anew within a second
+
+
+async def run(
+    bus: Bus, reports: Reports, settings: AnalyticsSettings, *, clock: Callable[[], float], stop: asyncio.Event
+) -> None:
+    """Decide every second, until `stop` is set, whatever becomes of ClickHouse."""
+    scaler = Scaler(bus, settings.scaling, clock)
+    deciding, counting = Patience("scale", settings, stop), Patience("forecast", settings, stop)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_again(scaler.look, ONCE_PER_SECOND, deciding, stop))
+        group.create_task(_again(lambda: scaler.count(reports), COUNT_SECONDS, counting, stop))
+
+
+async def _again(
+    call: Callable[[], Awaitable[object]], seconds: float, patience: Patience, stop: asyncio.Event
+) -> None:
+    """Whatever happens to it: senders that are wanted too late are no reason to count too late as well."""
+    with contextlib.suppress(Stopped):
+        while not await sleep(seconds, stop):
+            try:
+                await patience.insist(call)
+            except Stopped:
+                raise
+            except Exception as error:
+                if not isinstance(error, BusError | AnalyticsError):
+                    _log.exception("working out how many senders are wanted failed")
+                await patience.wait(error)
+
+
+class Scaler:
+    """Several may decide: all come to about the same. Methods raise `RetryLater`, and can be repeated."""
+
+    def __init__(self, bus: Bus, settings: ScalingSettings, clock: Callable[[], float]) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._clock = clock
+        self._known: Stored | None = None
+        self._decided_at = 0.0
+        self._stored_at = 0.0
+        self._moving: list[str] = []
+        self._counted: dict[str, Tried] = {}
+        self._counted_at = 0.0
+
+    async def look(self) -> Decision:
+        """Measure, decide and tell."""
+        if self._clock() - self._decided_at > STALE_SECONDS:
+            gauges.hide()
+        before = self._known or await _read(self._bus)
+        found = await self._see()
+        lately = before is not None and found.now - before.decision.at <= STALE_SECONDS
+        known = memory.remember(before.memory if before else Memory(), found)
+        situation = gathering.situation(found, known, self._settings)
+        decision, state = decide(situation, self._settings, before.state if before and lately else State())
+        gauges.show(decision)
+        self._decided_at = self._clock()
+        await self._store(Stored(decision, state, known))
+        return decision
+
+    async def count(self, reports: Reports) -> None:
+        """Ask ClickHouse how far campaigns are. Raises `ClickHouseUnavailable`, too."""
+        counted = {name: await reports.ledger(name) for name in self._moving}
+        self._counted |= {name: Tried(max(0, found.queued), found.retrying) for name, found in counted.items()}
+        self._counted_at = self._clock()
+
+    async def _see(self) -> Seen:
+        measured = await queues.measure(self._bus)
+        known = await campaigns.all_of(self._bus)
+        unfinished = [one.id for one in known if one.finished_at is None]
+        self._moving = [name for name in unfinished if measured.due_of(name) or measured.batches.get(name)]
+        self._counted = {name: self._counted[name] for name in unfinished if name in self._counted}
+        fresh = self._clock() - self._counted_at <= STALE_SECONDS
+        return await seen.look(self._bus, measured, known, self._counted if fresh else {})
+
+    async def _store(self, stored: Stored) -> None:
+        """When it says something else, and now and then, so that it does not become stale."""
+        before, self._known = self._known, stored
+        decision = stored.decision
+        if before is None or (before.decision.wanted, before.decision.reason) != (decision.wanted, decision.reason):
+            _log.info("%d senders wanted (%s): %s", decision.wanted, decision.reason, decision.why)
+        elif decision.at - self._stored_at < _STORE_SECONDS:
+            return
+        await (await self._bus.bucket(streams.INGEST)).put(_KEY, _encode(stored))
+        self._stored_at = decision.at
