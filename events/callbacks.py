@@ -55,6 +55,8 @@ class Callback(msgspec.Struct, frozen=True, array_like=True):
     """Where the body lies instead, if it is larger than a message may be."""
     reason: str = ""
     """Of a parked one: what was wrong."""
+    replays: int = 0
+    """Where in CALLBACKS the parked one lies that this is again; 0: it came from the ESP."""
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -98,6 +100,6 @@ def message_of(callback: Callback, known_as: str) -> Message:
 
 
 def parked_message(callback: Callback, known_as: str, reason: str) -> Message:
-    """The same beside the others, where nobody reads it again by itself."""
-    parked = msgspec.structs.replace(callback, reason=reason)
+    """The same beside the others, where nobody reads it again by itself (`events.parked`)."""
+    parked = msgspec.structs.replace(callback, reason=reason, replays=0)
     return Message(subjects.parked_callback(callback.esp, callback.endpoint), encode(parked), f"{known_as}/parked")

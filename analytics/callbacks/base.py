@@ -106,6 +106,8 @@ class Told(NamedTuple):
     """Types that this release does not know; they are counted and answered 2xx, since asking again would not help."""
     broken: int = 0
     """Items that could not be read."""
+    faults: tuple[str, ...] = ()
+    """What this release stumbled over, an item each: mistakes of ours, so the callback is kept for a later release."""
 
 
 class Esp(NamedTuple):

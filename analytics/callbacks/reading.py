@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from math import isnan
@@ -15,6 +16,7 @@ from events import replies
 from events.replies import Reply
 
 _MAX_TEXT: Final = 2_000
+_MAX_FAULT: Final = 200
 _MAX_ITEMS: Final = 5_000
 """Of one body; ESPs send at most 1,000 together."""
 _MILLISECONDS_FROM: Final = 100_000_000_000
@@ -23,6 +25,8 @@ _LATEST: Final = 32_503_680_000.0
 _ANGLES: Final = "<> \t\r\n"
 
 Table = Mapping[str, Any]
+
+_log = logging.getLogger(__name__)
 
 
 def document(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
@@ -121,20 +125,26 @@ Read = Callable[[Table], Event | str | None]
 
 
 def told(found: Iterable[object], read: Read) -> Told:
-    """Item by item, so that one that cannot be read loses no other."""
+    """Item by item, so that one that cannot be read loses no other, nor one that we stumble over."""
     events: list[Event] = []
     unknown: list[str] = []
+    faults: list[str] = []
     broken = 0
     for item in found:
         if not isinstance(item, dict):
             broken += 1
             continue
-        answer = read(item)
+        try:
+            answer = read(item)
+        except Exception as error:
+            _log.exception("an item of a callback is one that we stumble over")
+            faults.append(f"{type(error).__name__}: {error}"[:_MAX_FAULT])
+            continue
         if isinstance(answer, Event):
             events.append(answer)
         elif answer is not None:
             unknown.append(answer)
-    return Told(tuple(events), tuple(unknown), broken)
+    return Told(tuple(events), tuple(unknown), broken, tuple(faults))
 
 
 def told_by_json(body: bytes, read: Read) -> Told:

@@ -107,7 +107,7 @@ def _make(item: Table, kind: str, name: EventName, bounce: Bounce | None) -> Eve
         text=reply.text,
         listed=kind == "generation_rejection" and "suppress" in reply.text.lower(),
         url=url if name == "clicked" else "",
-        machine=item.get("is_prefetched") in {True, "true"},
+        machine=item.get("is_prefetched") in (True, "true"),
         user_agent=reading.text(item.get("user_agent")),
         dedupe=f"sparkpost/{kind}/{known_as}",
     )

@@ -7,7 +7,8 @@ stated is known by its id. ESPs repeat for hours, longer than NATS remembers ids
 that is counted, somebody who came back and would be suppressed anew) is looked up in ClickHouse, and what is only counted
 counts by distinct keys there.
 
-Each callback is read by itself: one that nobody understands is parked, with the reason, and neither lost nor in the way.
+Each callback is read by itself: one that nobody understands is parked, with the reason, and neither lost nor in the way
+(`events.parked`).
 """
 
 from __future__ import annotations
@@ -21,32 +22,26 @@ from typing import Final, NamedTuple
 import msgspec
 
 from analytics import rows
-from analytics.bounces import telling
-from analytics.callbacks.base import Event, Request, Told
-from analytics.callbacks.registry import ESPS
 from analytics.clickhouse.client import Store
 from analytics.errors import AnalyticsError
-from analytics.hearing import confirming, meaning
 from analytics.hearing.confirming import Confirming
-from analytics.hearing.mails import Mails
+from analytics.hearing.understanding import Understanding, Understood
 from analytics.patience import Patience
 from analytics.settings import AnalyticsSettings
 from analytics.web.webhooks.fetching import Fetch, https_get
-from events import callbacks, facts, metrics, streams, subjects, suppression
+from events import callbacks, facts, metrics, parked, streams, subjects, suppression
 from events.bus import Bus, Consumer, Delivery, Message
 from events.callbacks import Callback
 from events.errors import BusError
 from events.facts import EmailComplained, EmailResubscribed, EmailReturned, EmailUnsubscribed, Reaction
 from events.patience import Stopped
-from events.suppression import Entry, Hashing
+from events.suppression import Hashing
 
 TOGETHER: Final = 200
 FETCH_SECONDS: Final = 1.0
 SOON_SECONDS: Final = streams.DEDUPLICATION_SECONDS / 2
 """What was told so soon after it happened is no late repetition: NATS still remembers the first time."""
 
-_HEARD: Final = {**ESPS, telling.NAME: telling.ESP}
-"""Who tells us what became of mails: ESPs, and mail servers by bounces."""
 KEPT_BYTES: Final = 2 * 1024**3
 """Of what is understood: above it the oldest quarter goes, before its days are over. What is not understood yet stays."""
 TRIMMED_EVERY_SECONDS: Final = 60.0
@@ -57,18 +52,18 @@ _log = logging.getLogger(__name__)
 
 
 class Heard(NamedTuple):
-    """What one callback comes to."""
+    """One callback and what it comes to."""
 
     delivery: Delivery
-    esp: str = ""
-    facts: tuple[Reaction, ...] = ()
-    entries: tuple[Entry, ...] = ()
-    counts: tuple[tuple[str, str], ...] = ()
-    """Event and result of what states no fact, for the metric."""
-    parked: Message | None = None
-    blob: str = ""
-    confirm: str = ""
-    """An address to be asked for, to confirm a subscription."""
+    callback: Callback | None = None
+    """None: nobody can decode it."""
+    understood: Understood = Understood()
+    stumble: str = ""
+    """Why it, or a part of it, is parked; empty: it is not."""
+
+    @property
+    def esp(self) -> str:
+        return self.callback.esp if self.callback else ""
 
 
 async def run(
@@ -113,7 +108,7 @@ class Desk:
         self._store = store
         self._hashing = hashing
         self._clock = clock
-        self._mails = Mails(bus, clock)
+        self._understanding = Understanding(bus, clock)
         self._trimmed_at = 0.0
         self.confirming = confirming
 
@@ -123,9 +118,9 @@ class Desk:
         if deliveries:
             heard = [await self._read(delivery) for delivery in deliveries]
             await self._state(heard)
-            await suppression.suppress(self._bus, [one for each in heard for one in each.entries], self._hashing)
-            parked = [each.parked for each in heard if each.parked is not None]
-            await self._bus.publish(streams.CALLBACKS.name, parked)
+            entries = [entry for each in heard for entry in each.understood.entries]
+            await suppression.suppress(self._bus, entries, self._hashing)
+            await self._park(heard)
             await self._confirm_and_acknowledge(heard)
             await self._clean(heard)
         state = await self._bus.consumer_state(streams.HEARING.stream, streams.HEARING.name)
@@ -147,9 +142,9 @@ class Desk:
     async def _confirm_and_acknowledge(self, heard: Sequence[Heard]) -> None:
         """A confirmation goes its own way: it may take seconds, and is acknowledged when it is done."""
         for each in heard:
-            if each.confirm:
-                self.confirming.begin(each.confirm, each.delivery, self._consumer)
-        await self._consumer.ack([each.delivery for each in heard if not each.confirm])
+            if each.understood.confirm:
+                self.confirming.begin(each.understood.confirm, each.delivery, self._consumer)
+        await self._consumer.ack([each.delivery for each in heard if not each.understood.confirm])
 
     async def _read(self, delivery: Delivery) -> Heard:
         """Raises `RetryLater` alone: whatever else goes wrong with a callback parks it."""
@@ -157,58 +152,35 @@ class Desk:
             callback = callbacks.decode(delivery.payload)
         except msgspec.DecodeError:
             _log.exception("callback %d cannot be read and is left where it is", delivery.sequence)
-            return Heard(delivery, counts=(("", "parked"),))
+            return Heard(delivery)
         try:
-            body = await self._body(callback)
-            told = _HEARD[callback.esp].tell(Request(callback.headers, body, None))
-            return await self._heard(delivery, callback, body, told)
+            understood = await self._understanding.of(callback)
         except BusError:
             raise
         except Exception as error:
             _log.exception("callback %d of %s is parked", delivery.sequence, callback.endpoint)
-            known_as = f"{streams.CALLBACKS.name}-{delivery.sequence}"
-            parked = callbacks.parked_message(callback, known_as, f"{type(error).__name__}: {error}")
-            return Heard(delivery, callback.esp, counts=(("", "parked"),), parked=parked)
+            return Heard(delivery, callback, stumble=f"{type(error).__name__}: {error}")
+        if understood.fault:
+            _log.error("callback %d of %s is parked for a part of it", delivery.sequence, callback.endpoint)
+        return Heard(delivery, callback, understood, understood.fault)
 
-    async def _body(self, callback: Callback) -> bytes:
-        if not callback.blob:
-            return callbacks.body_of(callback, callback.body)
-        return callbacks.body_of(callback, await (await self._bus.blobs()).get(callback.blob))
-
-    async def _heard(self, delivery: Delivery, callback: Callback, body: bytes, told: Told) -> Heard:
-        stated: list[Reaction] = []
-        entries: list[Entry] = []
-        counts = [("", "unknown_type")] * len(told.unknown) + [("", "unreadable")] * told.broken
-        for kind in set(told.unknown):
-            _log.info("%s told of %r, which this release does not know", callback.esp, kind)
-        for event in told.events:
-            result = await self._take(event, callback, stated, entries)
-            if result:
-                counts.append((event.event, result))
-        url = confirming.address_in(callback.esp, callback.headers, body)
-        return Heard(
-            delivery, callback.esp, tuple(stated), tuple(entries), tuple(counts), blob=callback.blob, confirm=url
-        )
-
-    async def _take(self, event: Event, callback: Callback, stated: list[Reaction], entries: list[Entry]) -> str:
-        """Adds what the event comes to; returns what else is to be counted."""
-        about = await self._mails.find(event)
-        if about is None:
-            entry = meaning.entry_of(event, callback.esp, callback.endpoint, callback.received_at, callback.suppress)
-            entries += [entry] if entry else []
-            return "unknown_mail"
-        fact = meaning.fact_of(event, about, callback.esp, callback.received_at, callback.suppress)
-        if fact is None:
-            return "silent"
-        try:
-            facts.encode(fact)
-        except UnicodeEncodeError:  # half a character, which JSON can spell
-            return "unreadable"
-        stated.append(fact)
-        return ""
+    async def _park(self, heard: Sequence[Heard]) -> None:
+        """What was put back takes the place of its original; where that is gone, another copy has done so."""
+        copies = [each.callback for each in heard if each.callback and each.callback.replays]
+        originals = await parked.originals(self._bus, copies)
+        places = {0, *originals}
+        messages: list[Message] = []
+        for delivery, callback, _, stumble in heard:
+            if callback and stumble and callback.replays in places:
+                known_as = f"{streams.CALLBACKS.name}-{delivery.sequence}"
+                messages.append(callbacks.parked_message(callback, known_as, stumble))
+                places -= {callback.replays} - {0}
+        await self._bus.publish(streams.CALLBACKS.name, messages)
+        if originals:
+            await self._bus.delete(streams.CALLBACKS.name, originals)
 
     async def _state(self, heard: Sequence[Heard]) -> None:
-        told = [(each.esp, fact) for each in heard for fact in each.facts]
+        told = [(each.esp, fact) for each in heard for fact in each.understood.facts]
         known = await self._known([fact for _, fact in told if isinstance(fact, _LASTING)])
         fresh = [(esp, fact) for esp, fact in told if not known or rows.key_of(fact) not in known]
         messages = [Message(facts.subject_of(fact), facts.encode(fact), facts.id_of(fact)) for _, fact in fresh]
@@ -220,8 +192,10 @@ class Desk:
             metrics.CALLBACK_EVENTS.labels(*labels, "stated").inc(new[labels])
             metrics.CALLBACK_EVENTS.labels(*labels, "repeated").inc(number - new[labels])
         for each in heard:
-            for event, result in each.counts:
+            for event, result in each.understood.counts:
                 metrics.CALLBACK_EVENTS.labels(each.esp, event, result).inc()
+            if each.stumble or each.callback is None:
+                metrics.CALLBACK_EVENTS.labels(each.esp, "", "parked").inc()
 
     async def _known(self, lasting: Sequence[Reaction]) -> set[int]:
         """The keys of those that were stated before. ClickHouse may be away: then what NATS has forgotten is stated again."""
@@ -238,7 +212,7 @@ class Desk:
 
     async def _clean(self, heard: Sequence[Heard]) -> None:
         """What was too large for a message is kept only until it is understood."""
-        names = [each.blob for each in heard if each.blob and each.parked is None]
+        names = [each.callback.blob for each in heard if each.callback and each.callback.blob and not each.stumble]
         if names:
             blobs = await self._bus.blobs()
             for name in names:

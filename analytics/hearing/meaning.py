@@ -33,6 +33,8 @@ _LATEST_AHEAD_SECONDS: Final = 3_600.0
 _MAX_REPLY: Final = 500
 _MAX_URL: Final = 2_000
 _ours = re.compile(r"https?://[^/]+(?:/[^?#]*)?/[cou]/[a-z0-9-]+\.[a-z2-7]{16}\.", re.ASCII).match
+_half = re.compile(r"[\ud800-\udfff]")
+"""Half a character, which JSON can spell and UTF-8 cannot."""
 _address = re.compile(r"[^\s@<>,;\x00-\x20]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII).fullmatch
 
 
@@ -158,4 +160,4 @@ def plain_address(text: str) -> str | None:
     except UnicodeError:
         return None
     address = f"{local}@{ascii_domain}"
-    return address if _address(address) else None
+    return address if _address(address) and not _half.search(address) else None

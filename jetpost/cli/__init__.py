@@ -12,6 +12,7 @@ from events.errors import BusError
 from jetpost import version
 from jetpost.cli import (
     breaker,
+    callbacks,
     campaigns,
     components,
     dkim,
@@ -94,6 +95,7 @@ for commands in (
     doubts,
     dlq,
     retries,
+    callbacks,
     routes,
     suppression,
     schedule,

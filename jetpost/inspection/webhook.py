@@ -68,7 +68,7 @@ def _secrets(given: Mapping[str, Any]) -> Secrets:
 def _status(verdict: str, told: Told) -> int:
     if verdict not in {"valid", "skipped"}:
         return 401
-    return 400 if told.broken and not told.events and not told.unknown else 200
+    return 400 if told.broken and not (told.events or told.unknown or told.faults) else 200
 
 
 def _shown(event: Event) -> dict[str, Any]:

@@ -10,13 +10,14 @@ import esps
 import pytest
 
 from analytics import engagement, evidence, ingester, wishes
+from analytics.callbacks import reading, sendgrid
 from analytics.clickhouse.client import Store
 from analytics.errors import ClickHouseUnavailable
-from analytics.hearing import confirming, desk
+from analytics.hearing import confirming, desk, understanding
 from analytics.hearing.confirming import Confirming
 from analytics.settings import AnalyticsSettings, ClickHouseSettings
 from analytics.web.webhooks.fetching import FetchFailed
-from events import breaker, callbacks, facts, ids, schemas, streams, subjects, suppression
+from events import breaker, callbacks, facts, ids, parked, schemas, streams, subjects, suppression
 from events.bus import Message
 from events.callbacks import Callback
 from events.errors import BusUnavailable
@@ -220,6 +221,27 @@ async def test_one_that_nobody_understands_is_parked_and_stops_no_other(bus, sta
     parked = [callbacks.decode(record.payload) async for record in bus.read("CALLBACKS", subjects.CALLBACKS_PARKED)]
     assert [one.esp for one in parked] == ["sendgrid", "of-tomorrow"]
     assert all(one.reason for one in parked)
+
+
+async def test_a_part_that_we_stumble_over_parks_it_and_the_rest_counts(bus, stage, caplog, monkeypatch):
+    def read(item):
+        return sendgrid._event(item) if item["event"] != "open" else item["nothing"]
+
+    def tell(request):
+        return reading.told_by_json(request.body, read)
+
+    made = [esps.event("sendgrid", name, reference(ADA), ADA, AT) for name in ("delivered", "opened")]
+    with monkeypatch.context() as release:
+        release.setitem(understanding.HEARD, "sendgrid", sendgrid.ESP._replace(tell=tell))
+        await store_all(bus, callback("sendgrid", *made))
+        await stage.hear()
+    assert [facts.type_of(fact) for fact in await stage.facts()] == ["delivered"]
+    found = [one async for one in parked.matching(bus, parked.Wanted())]
+    assert [one.callback.reason for one in found] == ["KeyError: 'nothing'"]
+    await parked.put_back(bus, found)  # to the next release, without that mistake
+    await stage.hear()
+    assert [facts.type_of(fact) for fact in await stage.facts()] == ["delivered", "opened"]
+    assert not [one async for one in parked.matching(bus, parked.Wanted())]
 
 
 async def test_a_body_that_was_too_large_for_a_message_is_read_and_then_deleted(bus, stage):

@@ -239,7 +239,7 @@ def _is_junk(request: Request, endpoint: Endpoint) -> bool:
     except Exception:
         _log.exception("a callback for %s is taken unread", endpoint.name)
         return False  # a fault of ours: it is parked, and can be read by a later release
-    return bool(told.broken) and not told.events and not told.unknown
+    return bool(told.broken) and not (told.events or told.unknown or told.faults)
 
 
 def _caller(scope: Scope) -> str:

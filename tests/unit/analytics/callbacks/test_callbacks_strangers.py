@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analytics.callbacks import reading
 from analytics.callbacks.base import Event, EventName, Request, Secrets
 from analytics.callbacks.registry import ESPS
 
@@ -113,6 +114,21 @@ def test_a_stranger(esp, headers, body):
         assert (event.bounce is None) == (event.event != "bounced")
         assert event.dedupe.startswith(f"{esp}/")
         assert event.at is None or 0 < event.at < 4e10
+
+
+def test_an_item_that_we_stumble_over_costs_no_other(caplog):
+    def read(item):
+        return Event(event="opened", dedupe="x") if item["known"] else None
+
+    told = reading.told([{"known": True}, {}, 7, {"known": True}], read)
+    assert (len(told.events), told.broken, told.faults) == (2, 1, ("KeyError: 'known'",))
+    assert "stumble" in caplog.text
+
+
+def test_a_list_where_a_word_belongs_is_nothing():
+    item = {"msys": {"track_event": {"type": "open", "event_id": "1", "is_prefetched": ["true"]}}}
+    (event,) = ESPS["sparkpost"].tell(Request({}, json.dumps([item]).encode(), None)).events
+    assert event.machine is False
 
 
 def test_deep_nesting_is_no_json():

@@ -127,6 +127,13 @@ def entry(suppress=("unknown",), **fields):
     return meaning.entry_of(event, "postmark", "main", AT, suppress)
 
 
+@pytest.mark.parametrize("address", ["\ud800@example.com", "a@\udfff.example", "a@b@example.com", "@example.com", "a@"])
+def test_what_is_no_address_is_nobodys(address):
+    assert meaning.plain_address(address) is None
+    assert entry(event="complained", recipient=address) is None
+    assert fact("complained", recipient=address).recipient == ""
+
+
 def test_for_mails_that_are_not_ours_nobody_is_suppressed_unless_that_is_asked_for():
     assert entry((), event="complained") is None
     found = entry(event="bounced", bounce="hard")
