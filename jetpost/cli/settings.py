@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from jetpost import metrics
+from jetpost import metrics, settings_schema
 from jetpost import settings as all_settings
 from jetpost.cli.state import effective, out
 from jetpost.settings_tree import ANY, Leaf, leaves, type_name
@@ -23,6 +23,9 @@ def _config(
     everything: Annotated[bool, typer.Option("--all", help="Also settings at their default.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="What every setting is for, as a Markdown table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="The JSON schema of the settings file, for editors.")
+    ] = False,
 ) -> None:
     """Show the effective settings and where each came from. Secrets are never shown.
 
@@ -31,6 +34,9 @@ def _config(
     """
     if explain:
         typer.echo(documentation())
+        return
+    if schema:
+        typer.echo(msgspec.json.format(msgspec.json.encode(settings_schema.schema(all_settings.Settings))))
         return
     found = effective()
     rows = [

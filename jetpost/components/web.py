@@ -31,7 +31,8 @@ async def run(process: Process) -> None:
 
 async def _serve(process: Process, settings: WebSettings, reports: Reports | None) -> None:
     with contextlib.closing(_listen(settings)) as listener:
-        _require_usable(settings)
+        if server.serves_webhooks(settings):
+            _require_usable(settings)
         process.announce(web=server.address_of(listener, replace(settings, public_url="")))
         await server.run(process.bus, reports, settings, clock=time.time, listener=listener, stop=process.stop)
 
