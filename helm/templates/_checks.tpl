@@ -32,6 +32,11 @@
 {{- if and $nats.tls.certManager.enabled (not $nats.tls.certManager.issuerRef.name) -}}
 {{- fail "nats.tls.certManager.issuerRef.name must name an issuer of cert-manager" -}}
 {{- end -}}
+{{- range list .Values.image $nats.image $clickhouse.image -}}
+{{- if and (eq (toString .tag) "latest") (not .digest) -}}
+{{- fail (printf "the tag of %s is latest: name a release, so that every pod runs the same and an upgrade is one" .repository) -}}
+{{- end -}}
+{{- end -}}
 {{- $pools := dig "sender" "pools" dict .Values.config -}}
 {{- if and (not $pools) (not (include "jetpost.demo" .)) -}}
 {{- fail "config.sender.pools names no pool, and demo.enabled is false: there would be nobody to hand mails to" -}}
