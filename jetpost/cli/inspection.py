@@ -1,22 +1,21 @@
-"""`jetpost inspect`: what Jetpost makes of a callback, a reply, an address to fetch."""
+"""`jetpost inspect`: what Jetpost makes of a callback, a reply, an address to fetch.
+
+Each command loads what reads for it: `cryptography` and parsers of mail are not for those who only look at a status.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import typer
 
-from analytics.bounces.parsing import MAX_BYTES
-from analytics.bounces.read import read
-from analytics.callbacks import sns
 from jetpost.cli.state import Fault
-from jetpost.inspection import bounce, reply, webhook
 
 T = TypeVar("T")
 
@@ -28,9 +27,6 @@ _Jsonl = Annotated[
 class UrlKind(StrEnum):
     CERTIFICATE = "SigningCertURL"
     CONFIRM = "SubscribeURL"
-
-
-_ALLOWED: Final = {UrlKind.CERTIFICATE: sns.may_fetch_certificate, UrlKind.CONFIRM: sns.may_confirm}
 
 
 def register(app: typer.Typer) -> None:
@@ -46,11 +42,22 @@ def register(app: typer.Typer) -> None:
 def _webhook(
     esp: Annotated[str, typer.Argument(help="Whose callback it is, such as sendgrid.", show_default=False)] = "",
     headers: Annotated[
-        Path | None, typer.Option(help="File with the request's headers, one `Name: value` a line.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="File with the request's headers, one `Name: value` a line.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
     ] = None,
     secrets: Annotated[
         Path | None,
-        typer.Option(help="JSON file with what the check needs; without it nothing is checked.", show_default=False),
+        typer.Option(
+            help="JSON file with what the check needs; without it nothing is checked.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
     ] = None,
     now: Annotated[
         float | None,
@@ -65,12 +72,14 @@ def _webhook(
     - `jetpost inspect webhook sendgrid < body.json`
     - `jetpost inspect webhook ses --headers headers.txt --secrets secrets.json < body.json`
     """
+    from jetpost.inspection import webhook  # noqa: PLC0415 - as above
+
     if jsonl:
         _each(webhook.Item, webhook.inspect)
         return
     if not esp:
         raise Fault("name the ESP whose callback it is, such as `jetpost inspect webhook sendgrid < body.json`")
-    given = None if secrets is None else msgspec.json.decode(secrets.read_bytes())
+    given = None if secrets is None else _secrets(secrets, webhook.SECRETS)
     item = webhook.Item(
         esp,
         _headers(headers),
@@ -79,6 +88,17 @@ def _webhook(
     )
     item.body_b64 = msgspec.to_builtins(sys.stdin.buffer.read())
     _print(webhook.inspect(item))
+
+
+def _secrets(file: Path, known: Collection[str]) -> dict[str, Any]:
+    """Raises `Fault` for what is no JSON object, or would be ignored."""
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise Fault(f"{file} is no JSON object with secrets: {error}") from error
+    if strange := sorted(found.keys() - known):
+        raise Fault(f"{file}: {strange[0]!r} is no secret of a callback; there are {', '.join(known)}")
+    return found
 
 
 def _headers(file: Path | None) -> dict[str, str]:
@@ -96,6 +116,8 @@ def _reply(
 
     Example: `jetpost inspect reply "550 5.1.1 no such user"`
     """
+    from jetpost.inspection import reply  # noqa: PLC0415 - as above
+
     if jsonl:
         _each(reply.Item, reply.inspect)
     else:
@@ -109,6 +131,10 @@ def _bounce(jsonl: _Jsonl = False) -> None:
 
     Example: `jetpost inspect bounce < bounce.eml`
     """
+    from analytics.bounces.parsing import MAX_BYTES  # noqa: PLC0415 - as above
+    from analytics.bounces.read import read  # noqa: PLC0415 - as above
+    from jetpost.inspection import bounce  # noqa: PLC0415 - as above
+
     if jsonl:
         _each(bounce.Item, bounce.inspect)
     else:
@@ -120,7 +146,9 @@ def _url(
     kind: Annotated[UrlKind, typer.Option(help="What it is for, in a message of Amazon SNS.")],
 ) -> None:
     """Say whether an address in a message of Amazon SNS may be fetched: exit code 0, or 1 where it may not."""
-    allowed = _ALLOWED[kind](url)
+    from analytics.callbacks import sns  # noqa: PLC0415 - as above
+
+    allowed = (sns.may_fetch_certificate if kind is UrlKind.CERTIFICATE else sns.may_confirm)(url)
     typer.echo("may be fetched" if allowed else "must not be fetched")
     raise typer.Exit(0 if allowed else 1)
 

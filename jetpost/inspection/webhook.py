@@ -16,6 +16,10 @@ from jetpost.errors import Fault
 SKIP: Final = "skip"
 _NAMES: Final = {"certs": "certificates"}
 """Keys of `secrets` that are called otherwise inside."""
+SECRETS: Final = tuple(
+    {inside: name for name, inside in _NAMES.items()}.get(field, field) for field in Secrets.__struct_fields__
+)
+"""The keys that `secrets` may have."""
 
 
 class Item(msgspec.Struct):

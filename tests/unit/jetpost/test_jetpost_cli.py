@@ -1,6 +1,8 @@
 """The command line, as far as it needs no server."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import typer.main
@@ -47,6 +49,13 @@ def test_every_command_explains_itself_and_its_options(path):
 
 def test_the_version_is_told():
     assert run("--version").startswith("jetpost ")
+
+
+def test_a_command_loads_only_what_it_needs():
+    heavy = ["clickhouse_connect", "cryptography", "fastapi", "aiosmtplib", "pyarrow"]
+    program = f"import sys, jetpost.cli; print([name for name in {heavy} if name in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said == "[]\n"
 
 
 def test_nothing_asked_is_answered_with_help():
