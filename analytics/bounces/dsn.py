@@ -19,6 +19,8 @@ _STATUS: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _UNICODE_ADDRESS: Final = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _MOST_RECIPIENTS: Final = 200
 _SHORTEST_WORDS: Final = 4
+_OPENSMTPD_GAVE_UP: Final = re.compile(r"\bEnvelope expired$")
+"""OpenSMTPD (bounce.c) tells of a mail that it gave up in the words of a delay, `Action: delayed` included."""
 
 
 def notices(parts: list[Part], text: str) -> list[Notice]:
@@ -81,6 +83,8 @@ def _notice(fields: dict[str, str], text: str, reporter: str) -> Notice | None:
     recipient = final or original
     if len(words.strip()) < _SHORTEST_WORDS:
         words = words_about(recipient, text)
+    if action == "delayed" and _OPENSMTPD_GAVE_UP.search(words.strip()):
+        action = "failed"
     if kind.strip().lower() == "x-unix":  # a local program's words are no verdict on the address (RFC 3464 §2.3.6)
         words, status = f"451 {words}", None
     provider = _provider(recipient, fields.get("remote-mta", ""), reporter)
@@ -90,12 +94,17 @@ def _notice(fields: dict[str, str], text: str, reporter: str) -> Notice | None:
         original=original,
         action=action,
         code=judged.reply.code,
-        status=status[0] if status else judged.reply.enhanced,
+        status=_exact(status[0] if status else "", judged.reply.enhanced),
         text=judged.reply.text,
         failure_class=judged.failure_class,
         reason=judged.reason,
         hard=judged.hard,
     )
+
+
+def _exact(status: str, replied: str) -> str:
+    """Exim writes `5.0.0` whatever the server's reply says."""
+    return replied if not status or (status.endswith(".0.0") and replied) else status
 
 
 def _action(value: str) -> Action:

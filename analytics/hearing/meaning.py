@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from hashlib import blake2b
-from typing import Final, NamedTuple, assert_never
+from typing import Final, Literal, NamedTuple, assert_never
 
 from analytics.callbacks.base import Event
 from analytics.web.public import visitors
@@ -27,11 +27,14 @@ from events.facts import (
 )
 from events.links import Links
 from events.replies import Reply
+from events.schemas import FailureClass
 from events.suppression import Entry, Reason
 
 _LATEST_AHEAD_SECONDS: Final = 3_600.0
 _MAX_REPLY: Final = 500
 _MAX_URL: Final = 2_000
+_CODES: Final = {"4": 450, "5": 550}
+"""By the class of an enhanced code (RFC 3463), what stands for a reply code that is not told."""
 _ours = re.compile(r"https?://[^/]+(?:/[^?#]*)?/[cou]/[a-z0-9-]+\.[a-z2-7]{16}\.", re.ASCII).match
 _half = re.compile(r"[\ud800-\udfff]")
 """Half a character, which JSON can spell and UTF-8 cannot."""
@@ -107,17 +110,27 @@ def _clicked(who: tuple[str, float, str, str], event: Event, links: Links, known
 
 def _returned(who: tuple[str, float, str, str], event: Event, esp: str, suppress: tuple[str, ...]) -> EmailReturned:
     kind = _kind(event)
-    judged = classification.classify(Reply(event.code, event.enhanced, event.text)).failure_class if event.code else ""
     return EmailReturned(
         *who,
         kind=kind,
         by=esp,
         suppress=_reason(kind, suppress),
-        failure_class="hard" if kind == "hard" else judged if judged != "hard" else "soft",
+        failure_class=_class(kind, event),
         code=event.code if 0 <= event.code < 1_000 else 0,
         enhanced=event.enhanced[:_MAX_REPLY],
         reply=event.text[:_MAX_REPLY],
     )
+
+
+def _class(kind: Return, event: Event) -> FailureClass | Literal[""]:
+    """Empty where nothing tells it. What whoever told it does not call hard, is not."""
+    if kind == "hard":
+        return "hard"
+    code = event.code or _CODES.get(event.enhanced[:1], 0)
+    if not code:
+        return ""
+    judged = classification.classify(Reply(code, event.enhanced, event.text)).failure_class
+    return "soft" if judged == "hard" else judged
 
 
 def _kind(event: Event) -> Return:

@@ -110,6 +110,20 @@ def test_what_is_delayed_is_never_a_hard_bounce():
     assert (notice.action, notice.failure_class, notice.hard) == ("delayed", "transient", False)
 
 
+def test_opensmtpd_says_delayed_of_a_mail_that_it_gave_up():
+    words = "A message is delayed for more than {} for the following\nlist of recipients:\n\nann@example.org: {}\n"
+    notice = only(standard(group(action="delayed", status="4.4.7"), words.format("0 seconds", "Envelope expired")))
+    assert (notice.action, notice.failure_class, notice.hard) == ("failed", "transient", False)
+    notice = only(standard(group(action="delayed", status="4.0.0"), words.format("4 hours", "451 4.3.0 Local error")))
+    assert (notice.action, notice.failure_class) == ("delayed", "transient")
+
+
+def test_the_code_of_the_reply_says_more_than_a_status_made_up_from_its_first_digit():
+    notice = only(standard(group(status="5.0.0", diagnostic="smtp; 552 5.2.2 Mailbox is full")))
+    assert (notice.status, notice.failure_class) == ("5.2.2", "soft")
+    assert only(standard(group(status="5.0.0", diagnostic="smtp; 550 no such user"))).status == "5.0.0"
+
+
 @pytest.mark.parametrize("action", ["delivered", "relayed", "expanded"])
 def test_what_arrived_is_no_bounce(action):
     report = read(standard(group(action=action, status="2.0.0")))

@@ -78,6 +78,22 @@ def test_only_a_hard_bounce_suppresses_unless_more_is_asked_for(event, kind, rea
     assert (returned.failure_class == "hard") == (kind == "hard")
 
 
+@pytest.mark.parametrize(
+    ("code", "enhanced", "text", "failure_class"),
+    [
+        (550, "5.7.1", "blocked by policy", "block"),
+        (0, "5.7.1", "blocked by policy", "block"),
+        (0, "5.2.2", "", "soft"),
+        (0, "4.4.7", "expired", "transient"),
+        (0, "5.1.1", "user unknown", "soft"),
+        (0, "", "user unknown", ""),
+    ],
+)
+def test_what_no_code_tells_is_told_from_the_enhanced_one(code, enhanced, text, failure_class):
+    returned = fact("bounced", bounce="soft", code=code, enhanced=enhanced, text=text)
+    assert (returned.kind, returned.failure_class) == ("soft", failure_class)
+
+
 def test_addresses_on_the_list_of_the_esp_are_suppressed_where_the_endpoint_is_set_so():
     assert fact("rejected", ("listed",), listed=True).suppress == "esp_list"
     assert fact("rejected", ("listed",)).suppress == ""
