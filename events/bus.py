@@ -11,12 +11,12 @@ Promises, which every implementation keeps (tests/contract/test_bus.py):
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from events.streams import HIGH_WATER, ConsumerSpec, Timing
+from events.streams import BLOBS, HIGH_WATER, ConsumerSpec, Timing
 
 
 class Message(NamedTuple):
@@ -185,9 +185,9 @@ class Bus(Protocol):
         """Create or update all streams, buckets and fixed consumers; harmless to repeat."""
         ...
 
-    async def lacking(self) -> list[str]:
+    async def lacking(self, needed: Collection[str] | None = None) -> list[str]:
         """Names of streams and buckets that are missing, or that hold or promise less than this release needs: what `setup`
-        would mend. What a newer release has added is no lack."""
+        would mend. What a newer release has added is no lack. `needed`: look at these alone, by their names in NATS."""
         ...
 
     async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
@@ -196,6 +196,10 @@ class Bus(Protocol):
         In atomic batches where these spare syncs or rounds between replicas, else singly; either way a repeat with the
         same ids is harmless. Raises `RetryLater`; then each was stored or not, and the same call again settles it.
         """
+        ...
+
+    async def append(self, stream: str, messages: Sequence[Message]) -> None:
+        """As `publish`, for whoever does not ask which were there before: it needs no right to read the stream."""
         ...
 
     async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[int]:
@@ -250,6 +254,6 @@ class Bus(Protocol):
 
     async def bucket(self, name: str) -> Bucket: ...
 
-    async def blobs(self) -> Blobs: ...
+    async def blobs(self, store: str = BLOBS) -> Blobs: ...
 
     async def close(self) -> None: ...

@@ -3,7 +3,8 @@
 BusError
 ├── RetryLater          the same call may succeed later; nothing was lost
 │   ├── BusUnavailable      no connection, or no answer in time
-│   └── StreamFull          the server refuses to store more
+│   ├── StreamFull          the server refuses to store more
+│   └── NotPermitted        the server does not let this user do it
 ├── StreamMissing       the streams are not set up, or not as this release needs them
 ├── RevisionMismatch    someone else changed the value first
 ├── ServerTooOld        the server lacks what Jetpost needs
@@ -25,6 +26,10 @@ class BusUnavailable(RetryLater):
 
 class StreamFull(RetryLater):
     """JetStream refuses to store more (storage or memory limit). Give it room; Jetpost goes on by itself."""
+
+
+class NotPermitted(RetryLater):
+    """NATS does not allow this user what was asked. Give it what `jetpost permissions` says; Jetpost goes on by itself."""
 
 
 class StreamMissing(BusError):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
 from events import advisories, streams, subjects
@@ -36,7 +36,7 @@ class MemoryBus:
         self.storage_limit: int | None = None
         self._streams: dict[str, MemoryStream] = {}
         self._buckets: dict[str, MemoryBucket] = {}
-        self._blobs: MemoryBlobs | None = None
+        self._stores: dict[str, MemoryBlobs] = {}
         self._change = asyncio.Event()
 
     async def setup(self) -> None:
@@ -45,16 +45,19 @@ class MemoryBus:
             self._streams.setdefault(stream.name, MemoryStream(stream))
         for name in streams.BUCKETS:
             self._buckets.setdefault(name, MemoryBucket(self))
-        self._blobs = self._blobs or MemoryBlobs(self)
+        for name in streams.STORES:
+            self._stores.setdefault(name, MemoryBlobs(self))
         for consumer in streams.CONSUMERS:
             await self.create_consumer(consumer)
 
-    async def lacking(self) -> list[str]:
+    async def lacking(self, needed: Collection[str] | None = None) -> list[str]:
         await self.reach()
-        wanted = [stream.name for stream in streams.STREAMS]
-        missing = [name for name in wanted if name not in self._streams]
-        missing += [name for name in streams.BUCKETS if name not in self._buckets]
-        return missing if self._blobs else [*missing, streams.BLOBS]
+        wanted: list[tuple[str, str, Collection[str]]] = [
+            (stream.name, stream.name, self._streams) for stream in streams.STREAMS
+        ]
+        wanted += [(streams.stream_of_bucket(name), name, self._buckets) for name in streams.BUCKETS]
+        wanted += [(streams.stream_of_store(name), name, self._stores) for name in streams.STORES]
+        return [name for known_as, name, held in wanted if name not in held and (needed is None or known_as in needed)]
 
     async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
         target = await self._stream(stream)
@@ -63,6 +66,9 @@ class MemoryBus:
         stored = [target.publish(message, self.clock()) for message in messages]
         self.notify()
         return stored
+
+    async def append(self, stream: str, messages: Sequence[Message]) -> None:
+        await self.publish(stream, messages)
 
     async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[int]:
         target = await self._stream(stream)
@@ -134,11 +140,12 @@ class MemoryBus:
             raise StreamMissing(f"there is no bucket {name}: call setup() first")
         return found
 
-    async def blobs(self) -> MemoryBlobs:
+    async def blobs(self, store: str = streams.BLOBS) -> MemoryBlobs:
         await self.reach()
-        if self._blobs is None:
-            raise StreamMissing("there is no store for blobs: call setup() first")
-        return self._blobs
+        found = self._stores.get(store)
+        if found is None:
+            raise StreamMissing(f"there is no object store {store}: call setup() first")
+        return found
 
     async def close(self) -> None:
         """Nothing to let go of: other workers of the test may go on."""

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 import nats.errors
-import nats.js.errors
 
-from events import errors, nats_config, nats_reading, streams
+from events import errors, nats_config, nats_reading, permissions, streams
 from events.bus import ConsumerState, Message, Record, Storage, Stored, StreamState
 from events.errors import describe
+from events.nats_blobs import NatsBlobs
+from events.nats_bucket import NatsBucket
 from events.nats_consumer import NatsConsumer
-from events.nats_errors import as_bus_errors, from_answer
+from events.nats_errors import from_answer
 from events.nats_publish import Publisher
-from events.nats_store import NatsBlobs, NatsBucket
 from events.nats_wire import WireClient
 from events.secrets import without_password
 
 OLDEST_SERVER: Final = (2, 14)
+_is_subject: Final = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII).fullmatch
 REQUEST_TIMEOUT_SECONDS: Final = 10.0
 
 
@@ -39,8 +41,15 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Its password. Secret: never logged."""
     credentials_file: str = ""
     """A `.creds` file (JWT and NKey), for servers with decentralised authentication."""
+    inbox_prefix: str = ""
+    """With what the subjects begin on which NATS answers us; empty: `_INBOX_` and the user, or `_INBOX` without one. For users
+    that the server knows by `credentials_file` or by their certificates."""
     ca_file: str = ""
     """PEM file with the authorities to trust, for `tls://` addresses; empty: the system's."""
+    cert_file: str = ""
+    """PEM file with our own certificate and those between it and its authority, for servers that ask for one; with `key_file`."""
+    key_file: str = ""
+    """PEM file with the key of `cert_file`, without a passphrase."""
     replicas: int = 1
     """Copies of every stream in a cluster: 3 survives the loss of one server."""
     ack_wait_seconds: float = streams.ACK_WAIT_SECONDS
@@ -64,9 +73,10 @@ class NatsBus:
         self._client = client
         self._settings = settings
         self.timing = streams.Timing(settings.ack_wait_seconds)
-        self._js = client.jetstream(timeout=REQUEST_TIMEOUT_SECONDS)
         self._publisher = Publisher(client, self.storage, in_batches=settings.in_batches)
         self._consumers: weakref.WeakSet[NatsConsumer] = weakref.WeakSet()
+        self._found: set[str] = set()
+        """Streams behind buckets and stores that are there."""
 
     @classmethod
     async def connect(cls, settings: BusSettings, *, name: str) -> NatsBus:
@@ -75,11 +85,13 @@ class NatsBus:
         try:
             await client.open({"name": name} | _connect_options(settings))
         except (OSError, nats.errors.Error, TimeoutError) as error:
-            with contextlib.suppress(Exception):
-                await client.close()
+            await _give_up(client)
             raise errors.BusUnavailable(
                 f"cannot connect to NATS at {without_password(settings.url)}: {describe(error)}"
             ) from error
+        except errors.NotPermitted:
+            await _give_up(client)
+            raise
         found = client.connected_server_version
         if (found.major, found.minor) < OLDEST_SERVER:
             await client.close()
@@ -100,8 +112,9 @@ class NatsBus:
         for consumer in streams.CONSUMERS:
             await self.create_consumer(consumer)
 
-    async def lacking(self) -> list[str]:
-        return [name for name, config in self._wanted() if not await self._suffices(config)]
+    async def lacking(self, needed: Collection[str] | None = None) -> list[str]:
+        wanted = ((name, config) for name, config in self._wanted() if needed is None or config["name"] in needed)
+        return [name for name, config in wanted if not await self._suffices(config)]
 
     def _wanted(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Names, as we call them, and configurations of all that `setup` makes."""
@@ -110,7 +123,8 @@ class NatsBus:
             yield spec.name, nats_config.stream_config(spec, replicas, self.timing)
         for bucket in streams.BUCKETS:
             yield bucket, nats_config.bucket_config(bucket, replicas)
-        yield streams.BLOBS, nats_config.blobs_config(streams.BLOBS, replicas)
+        for store in streams.STORES:
+            yield store, nats_config.blobs_config(store, replicas)
 
     async def _suffices(self, wanted: dict[str, Any]) -> bool:
         with contextlib.suppress(errors.StreamMissing):
@@ -202,6 +216,9 @@ class NatsBus:
     async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
         return await self._publisher.publish(stream, messages)
 
+    async def append(self, stream: str, messages: Sequence[Message]) -> None:
+        await self._publisher.publish(stream, messages, telling=False)
+
     async def replace(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[int]:
         return await self._publisher.replace(stream, messages, sequences)
 
@@ -222,12 +239,18 @@ class NatsBus:
     # Buckets and blobs
 
     async def bucket(self, name: str) -> NatsBucket:
-        with as_bus_errors(f"opening bucket {name}"):
-            return NatsBucket(self._client, name, await self._js.key_value(name))
+        await self._require(streams.stream_of_bucket(name))
+        return NatsBucket(self._client, name)
 
-    async def blobs(self) -> NatsBlobs:
-        with as_bus_errors("opening the store for blobs"):
-            return NatsBlobs(await self._js.object_store(streams.BLOBS))
+    async def blobs(self, store: str = streams.BLOBS) -> NatsBlobs:
+        await self._require(streams.stream_of_store(store))
+        return NatsBlobs(self._client, store)
+
+    async def _require(self, stream: str) -> None:
+        """Raises `StreamMissing`. Asked once: streams stay."""
+        if stream not in self._found:
+            await self._api(f"STREAM.INFO.{stream}")
+            self._found.add(stream)
 
     async def close(self) -> None:
         for consumer in list(self._consumers):
@@ -243,6 +266,11 @@ class NatsBus:
         return result
 
 
+async def _give_up(client: WireClient) -> None:
+    with contextlib.suppress(Exception):
+        await client.close()
+
+
 def _connect_options(settings: BusSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "servers": [address.strip() for address in settings.url.split(",")],
@@ -255,6 +283,36 @@ def _connect_options(settings: BusSettings) -> dict[str, Any]:
         options |= {"user": settings.user, "password": settings.password}
     if settings.credentials_file:
         options["user_credentials"] = settings.credentials_file
-    if settings.ca_file:
-        options["tls"] = ssl.create_default_context(cafile=settings.ca_file)
+    options["inbox_prefix"] = _inbox_prefix(settings)
+    if settings.ca_file or settings.cert_file:
+        options["tls"] = _tls(settings)
     return options
+
+
+def _inbox_prefix(settings: BusSettings) -> str:
+    """Raises `BusError` where it could not begin a subject."""
+    prefix = settings.inbox_prefix or permissions.inbox_prefix(settings.user)
+    if not _is_subject(prefix):
+        raise errors.BusError(
+            f"{prefix!r} cannot begin the subjects of answers: it may have letters, digits, - and _, and dots between them;"
+            " set nats.inbox_prefix to what the server allows this user to subscribe to"
+        )
+    return prefix
+
+
+def _tls(settings: BusSettings) -> ssl.SSLContext:
+    """Raises `BusError`, which names the setting, where a file is not what it should be."""
+    setting = f"nats.ca_file: {settings.ca_file}"
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+        if settings.cert_file:
+            setting = f"nats.cert_file and nats.key_file: {settings.cert_file}, {settings.key_file or 'not set'}"
+            context.load_cert_chain(settings.cert_file, settings.key_file or None, password=_no_passphrase)
+    except (OSError, ValueError) as error:
+        raise errors.BusError(f"{setting}: {describe(error)}") from error
+    return context
+
+
+def _no_passphrase() -> str:
+    """Without it OpenSSL would ask at the terminal."""
+    raise ValueError("the key has a passphrase")

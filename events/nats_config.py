@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from events import streams
+from events import streams, subjects
 
 
 def stream_config(spec: streams.StreamSpec, replicas: int, timing: streams.Timing) -> dict[str, Any]:
@@ -29,13 +29,13 @@ def stream_config(spec: streams.StreamSpec, replicas: int, timing: streams.Timin
 
 def bucket_config(name: str, replicas: int) -> dict[str, Any]:
     """The stream behind a key-value bucket, as every NATS client expects it (ADR-8)."""
-    shared = _store_config(f"KV_{name}", [f"$KV.{name}.>"], replicas)
+    shared = _store_config(streams.stream_of_bucket(name), [subjects.keys_of(name)], replicas)
     return shared | {"max_msgs_per_subject": 1, "deny_delete": True}
 
 
 def blobs_config(name: str, replicas: int) -> dict[str, Any]:
     """The stream behind an object store, as every NATS client expects it (ADR-20)."""
-    return _store_config(f"OBJ_{name}", [f"$O.{name}.C.>", f"$O.{name}.M.>"], replicas)
+    return _store_config(streams.stream_of_store(name), list(subjects.contents_of(name)), replicas)
 
 
 def _store_config(name: str, subjects: list[str], replicas: int) -> dict[str, Any]:

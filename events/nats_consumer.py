@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from events.bus import Delivery
-from events.errors import BusError, BusUnavailable, StreamMissing
+from events.errors import BusError, BusUnavailable, NotPermitted, StreamMissing
 from events.nats_errors import from_answer
 from events.nats_frames import answer_frames, frame
 from events.nats_wire import NO_RESPONDERS, ConnectionLost, WireClient, status_of
@@ -43,6 +43,7 @@ class NatsConsumer:
         self._inbox = client.new_inbox()
         self._receiver = 0
         self._forget_lost = client.on_lost(self._on_lost)
+        self._forget_refused = client.on_refused(self._next_subject, self._on_refused)
         self._arrived: deque[Delivery] = deque()
         self._news = asyncio.Event()
         self._open = 0
@@ -67,6 +68,11 @@ class NatsConsumer:
     def _on_lost(self) -> None:
         """The server forgets a pull request with its connection."""
         self._open = 0
+        self._news.set()
+
+    def _on_refused(self, error: NotPermitted) -> None:
+        self._open = 0
+        self._refusal = error
         self._news.set()
 
     def _to_error(self, status: bytes, headers: bytes) -> BusError:
@@ -153,6 +159,7 @@ class NatsConsumer:
             return
         self._closed = True
         self._forget_lost()
+        self._forget_refused()
         with contextlib.suppress(BusError):
             await self._client.forget(self._receiver)
             await self.release(list(self._arrived))

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any, Final
 
-import nats.errors
-import nats.js.errors
-
 from events import errors
-from events.errors import describe
 
 _STREAM_NOT_FOUND: Final = 10059
 _CONSUMER_NOT_FOUND: Final = 10014
@@ -30,17 +24,3 @@ def from_answer(error: dict[str, Any], what: str) -> errors.BusError:
     if code in (_STREAM_NOT_FOUND, _CONSUMER_NOT_FOUND):
         return errors.StreamMissing(f"{what}: {description}; run `jetpost setup`")
     return errors.BusError(f"{what}: {description} (error {code})")
-
-
-@contextlib.contextmanager
-def as_bus_errors(what: str) -> Iterator[None]:
-    """Turn what nats-py raises into errors of ours."""
-    try:
-        yield
-    except nats.js.errors.NotFoundError as error:
-        raise errors.StreamMissing(f"{what}: there is none; run `jetpost setup`") from error
-    except nats.js.errors.APIError as error:
-        answer = {"err_code": error.err_code, "code": error.code, "description": error.description}
-        raise from_answer(answer, what) from error
-    except (nats.errors.Error, TimeoutError, OSError) as error:
-        raise errors.BusUnavailable(f"{what}: NATS does not answer: {describe(error)}") from error

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from nats.protocol.parser import Parser
 
 Receiver = Callable[[bytes, bytes, bytes, bytes], None]
 """Takes subject, reply subject, payload and raw headers of a message (empty where it has none); must not block or raise."""
 
+Refused = Callable[[str, str], None]
+"""Takes what the server does not permit, `publish` or `subscribe`, and the subject; must not block or raise."""
+
+_VERBS: Final = {b"Publish": "publish", b"Subscription": "subscribe"}
+_refusal = re.compile(rb"-ERR 'Permissions Violation for (Publish|Subscription) to \"(.*?)\"").match
+
 
 class FastParser(Parser):
-    """Gives messages to the receivers of their subscriptions; all else, line by line, to nats-py's own parser.
+    """Gives messages to the receivers of their subscriptions, and refusals, of which nats-py tells in lower case, to `refused`;
+    all else, line by line, to nats-py's own parser.
 
     nats-py matches up to seven regular expressions per message and cuts it from the front of a buffer; this one finds it
     where it lies. `buf` holds an incomplete message, from the start of its control line.
     """
 
-    def __init__(self, client: Any, receivers: Mapping[int, Receiver]) -> None:  # noqa: ANN401 - nats-py's parser is untyped
+    def __init__(self, client: Any, receivers: Mapping[int, Receiver], refused: Refused) -> None:  # noqa: ANN401 - nats-py's parser is untyped
         self._connection = 0
         super().__init__(client)
         self._receivers = receivers
+        self._refused = refused
 
     def reset(self) -> None:
         """nats-py calls this when it gives up a connection: what is left of it must not meet the next one."""
@@ -43,6 +52,9 @@ class FastParser(Parser):
                     break
                 await self._dispatch(fields, data[start:end])
                 position = end + 2
+            elif refusal := _refusal(line):
+                self._refused(_VERBS[refusal[1]], refusal[2].decode("utf-8", "replace"))
+                position = start
             else:
                 await super().parse(data[position:start])
                 position = start

@@ -12,12 +12,10 @@ import functools
 import itertools
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Final
 
-import msgspec
-
-from events import nats_frames, streams
+from events import nats_acks, nats_frames, streams
 from events.bus import Message, Storage, Stored
 from events.errors import BusUnavailable, StreamFull
 from events.nats_errors import from_answer
@@ -35,21 +33,6 @@ _MARK: Final = "Try"
 message, so it is short."""
 
 
-class _PubAck(msgspec.Struct):
-    """JetStream's answer to a publish, or to the last message of a batch."""
-
-    seq: int = 0
-    duplicate: bool = False
-    error: dict[str, Any] | None = None
-
-
-_WRONG_LAST_SEQUENCE: Final = frozenset({10071})
-_NOT_THERE: Final = frozenset({10043, 10057})
-"""Error codes for a sequence that was deleted, and for one that never was."""
-
-_decode_ack = msgspec.json.Decoder(_PubAck).decode
-
-
 class Publisher:
     """Publishes over one connection; see `events.bus.Bus.publish` for what it promises."""
 
@@ -59,11 +42,13 @@ class Publisher:
         self._in_batches = in_batches
         self._names = _names()
 
-    async def publish(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
+    async def publish(self, stream: str, messages: Sequence[Message], *, telling: bool = True) -> list[Stored]:
+        """Without `telling`, what an earlier try of this call had stored may be called a duplicate."""
         stored: list[Stored] = []
         for start in range(0, len(messages), streams.ATOMIC_BATCH):
+            part = messages[start : start + streams.ATOMIC_BATCH]
             try:
-                stored += await self._publish_with_retries(stream, messages[start : start + streams.ATOMIC_BATCH])
+                stored += await self._publish_with_retries(stream, part, telling=telling)
             except NoAnswer as error:
                 await self._say_if_full(error)
                 raise
@@ -90,8 +75,8 @@ class Publisher:
             TIMEOUT_SECONDS,
         )
         return [
-            ack.seq if _settled(ack.error, _WRONG_LAST_SEQUENCE, f"publishing to {stream}") else 0
-            for ack in map(_decode_ack, answers)
+            ack.seq if nats_acks.settled(ack, nats_acks.WRONG_LAST_SEQUENCE, f"publishing to {stream}") else 0
+            for ack in map(nats_acks.decode, answers)
         ]
 
     async def delete(self, stream: str, sequences: Sequence[int]) -> list[bool]:
@@ -102,10 +87,11 @@ class Publisher:
             answers = await self._client.exchange(
                 len(part), functools.partial(nats_frames.deletions, stream, part), TIMEOUT_SECONDS
             )
-            deleted += [_settled(ack.error, _NOT_THERE, f"deleting from {stream}") for ack in map(_decode_ack, answers)]
+            acks = map(nats_acks.decode, answers)
+            deleted += [nats_acks.settled(ack, nats_acks.NOT_THERE, f"deleting from {stream}") for ack in acks]
         return deleted
 
-    async def _publish_with_retries(self, stream: str, messages: Sequence[Message]) -> list[Stored]:
+    async def _publish_with_retries(self, stream: str, messages: Sequence[Message], *, telling: bool) -> list[Stored]:
         """Publish again what was under way when the connection broke: the ids make that harmless."""
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + TIMEOUT_SECONDS
@@ -121,7 +107,7 @@ class Publisher:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 await self._client.wait_until_connected(give_up_at - loop.time())
             else:
-                return await self._claim_own(stream, stored, lost) if lost else stored
+                return await self._claim_own(stream, stored, lost) if lost and telling else stored
 
     async def _publish_once(self, stream: str, messages: Sequence[Message], name: bytes) -> list[Stored]:
         try:
@@ -142,7 +128,7 @@ class Publisher:
             lambda inbox: nats_frames.atomic_batch(messages, name, inbox, self._client.max_payload),
             TIMEOUT_SECONDS,
         )
-        ack = _decode_ack(answer)
+        ack = nats_acks.decode(answer)
         if ack.error is not None:
             error = from_answer(ack.error, "publishing")
             if isinstance(error, (StreamFull, BusUnavailable)):
@@ -158,12 +144,8 @@ class Publisher:
             lambda inbox: nats_frames.single_messages(messages, mark, inbox, self._client.max_payload),
             TIMEOUT_SECONDS,
         )
-        stored = []
-        for ack in map(_decode_ack, answers):
-            if ack.error is not None:
-                raise from_answer(ack.error, f"publishing to {stream}")
-            stored.append(Stored(ack.seq, ack.duplicate))
-        return stored
+        acks = [nats_acks.stored(answer, f"publishing to {stream}") for answer in answers]
+        return [Stored(ack.seq, ack.duplicate) for ack in acks]
 
     async def _claim_own(self, stream: str, stored: Sequence[Stored], lost: set[bytes]) -> list[Stored]:
         """Tell duplicates of others from those of our own tries whose answers were lost: the latter are no duplicates.
@@ -187,15 +169,6 @@ class Publisher:
         answer = json.loads(await self._client.ask(f"$JS.API.STREAM.MSG.GET.{stream}", request, TIMEOUT_SECONDS))
         headers = base64.b64decode(answer.get("message", {}).get("hdrs", ""))
         return any(b": %b\r\n" % name in headers for name in tries)
-
-
-def _settled(error: dict[str, Any] | None, expected: Collection[int], what: str) -> bool:
-    """Whether it was done, or refused as is to be expected; raises for what is not."""
-    if error is None:
-        return True
-    if error.get("err_code") in expected:
-        return False
-    raise from_answer(error, what)
 
 
 def _names() -> Iterator[bytes]:

@@ -46,6 +46,18 @@ async def read(
             from_sequence = stored.record.sequence + 1
 
 
+async def newest(client: WireClient, stream: str, subject: str) -> StoredMessage | None:
+    """The newest message under a subject; in a cluster a copy that lags behind may have an older one, or none yet."""
+    payload, raw_headers = await client.ask_for_message(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", TIMEOUT_SECONDS)
+    status = status_of(raw_headers)
+    if status == _NO_MESSAGES:
+        return None
+    if status:
+        raise BusError(f"NATS refused to read {subject}, with status {status.decode()}")
+    headers = parse_headers(raw_headers)
+    return StoredMessage(_to_record(payload, headers), headers)
+
+
 async def follow(
     client: WireClient, stream: str, filter_subject: str, from_sequence: int
 ) -> AsyncGenerator[StoredMessage, None]:
@@ -103,7 +115,8 @@ class _Page:
         request = {"seq": max(sequence, 1), "next_by_subj": filter_subject, "batch": PAGE, "max_bytes": PAGE_BYTES}
         subject = f"$JS.API.DIRECT.GET.{stream}"
         receiver = await self._client.receive(inbox, self._on_message)
-        forget_lost = self._client.on_lost(self._on_lost)
+        forget_lost = self._client.on_lost(lambda: self._fail(ConnectionLost()))
+        forget_refused = self._client.on_refused(subject, self._fail)
         try:
             await self._client.send(frame(subject, json.dumps(request).encode("ascii"), inbox.encode("ascii")))
             async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -112,6 +125,7 @@ class _Page:
             raise BusUnavailable(f"NATS did not answer within {TIMEOUT_SECONDS:g} s") from None
         finally:
             forget_lost()
+            forget_refused()
             self._end.cancel()
             await self._client.forget(receiver)
 
@@ -133,9 +147,9 @@ class _Page:
         else:
             self._end.set_exception(BusError(f"NATS refused to read, with status {status.decode()}"))
 
-    def _on_lost(self) -> None:
+    def _fail(self, error: BusError) -> None:
         if not self._end.done():
-            self._end.set_exception(ConnectionLost())
+            self._end.set_exception(error)
 
 
 def parse_headers(raw: bytes) -> dict[str, str]:

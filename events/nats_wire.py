@@ -9,6 +9,7 @@ is pinned because this module and that one use its private parts; no other does.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from nats.aio import client as nats_client
 from nats.aio.client import Client
 from nats.errors import NoServersError
 
-from events.errors import BusUnavailable
+from events.errors import BusError, BusUnavailable, NotPermitted
 from events.nats_frames import frame
 from events.nats_parser import FastParser, Receiver
 
@@ -31,6 +32,11 @@ OPEN_TIMEOUT_SECONDS: Final = 15.0
 
 Encode = Callable[[bytes], bytes]
 """Takes an inbox and returns frames whose replies go to `<inbox>.0`, `<inbox>.1`, and so on."""
+
+Answer = tuple[bytes, bytes]
+"""Payload and raw headers."""
+
+_log = logging.getLogger(__name__)
 
 
 class ConnectionLost(BusUnavailable):
@@ -60,12 +66,15 @@ class WireClient(Client):
     def __init__(self) -> None:
         super().__init__()
         self._receivers: dict[int, Receiver] = {}
-        self._ps = FastParser(self, self._receivers)
+        self._ps = FastParser(self, self._receivers, self._on_refused)
         self._exchanges: dict[bytes, _Exchange] = {}
         self._exchange_number = 0
         self._inbox = b""
         self._up = asyncio.Event()
         self._lost_listeners: list[Callable[[], None]] = []
+        self._refusal_listeners: dict[str, list[Callable[[NotPermitted], None]]] = {}
+        self._refusals: dict[str, NotPermitted] = {}
+        """By subject, those of this connection that nobody waited for."""
         self._last_failure: Exception | None = None
         self.losses = 0
         """How often the connection was lost."""
@@ -91,7 +100,11 @@ class WireClient(Client):
         self._up.set()
         inbox = self.new_inbox()
         self._inbox = inbox.encode("ascii")
-        await self.receive(f"{inbox}.*.*", self._on_answer)
+        answers = f"{inbox}.*.*"
+        await self.receive(answers, self._on_answer)
+        await self.flush()
+        if answers in self._refusals:
+            raise self._refusals[answers]
 
     @property
     def _ready(self) -> bool:
@@ -132,6 +145,18 @@ class WireClient(Client):
         self._lost_listeners.append(listener)
         return lambda: self._lost_listeners.remove(listener)
 
+    def on_refused(self, subject: str, listener: Callable[[NotPermitted], None]) -> Callable[[], None]:
+        """Have `listener` called whenever publishing to `subject` is not permitted; returns how to stop that."""
+        listeners = self._refusal_listeners.setdefault(subject, [])
+        listeners.append(listener)
+
+        def stop() -> None:
+            listeners.remove(listener)
+            if not listeners:
+                self._refusal_listeners.pop(subject, None)
+
+        return stop
+
     async def send(self, frames: bytes) -> None:
         """Hand frames to the operating system. Raises `ConnectionLost` at once while there is no connection."""
         if not self._ready or self._transport is None:
@@ -148,25 +173,34 @@ class WireClient(Client):
     async def exchange(self, answers: int, encode: Encode, timeout_seconds: float) -> list[bytes]:
         """Send frames and return the payloads of the answers to them, in order.
 
-        Raises `ConnectionLost` as soon as the connection breaks, `NoResponders`, or `BusUnavailable` after the timeout.
+        Raises `ConnectionLost` as soon as the connection breaks, `NotPermitted` as soon as one of the frames is refused,
+        `NoResponders`, or `BusUnavailable` after the timeout.
         """
+        return [payload for payload, _ in await self._exchange(answers, encode, timeout_seconds)]
+
+    async def ask(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes:
+        """One request, one answer. Raises as `exchange` does."""
+        return (await self.ask_for_message(subject, payload, timeout_seconds))[0]
+
+    async def ask_for_message(self, subject: str, payload: bytes, timeout_seconds: float) -> Answer:
+        """The same, where the headers of the answer matter, too."""
+        (answer,) = await self._exchange(1, lambda inbox: frame(subject, payload, inbox + b".0"), timeout_seconds)
+        return answer
+
+    async def _exchange(self, answers: int, encode: Encode, timeout_seconds: float) -> list[Answer]:
         self._exchange_number += 1
         key = b"%x" % self._exchange_number
         exchange = self._exchanges[key] = _Exchange(answers)
         try:
             async with asyncio.timeout(timeout_seconds):
-                await self.send(encode(b"%b.%b" % (self._inbox, key)))
+                exchange.sent = encode(b"%b.%b" % (self._inbox, key))
+                await self.send(exchange.sent)
                 return await exchange.answered
         except TimeoutError:
             raise NoAnswer(timeout_seconds) from None
         finally:
             del self._exchanges[key]
             exchange.answered.cancel()
-
-    async def ask(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes:
-        """One request, one answer. Raises as `exchange` does."""
-        (answer,) = await self.exchange(1, lambda inbox: frame(subject, payload, inbox + b".0"), timeout_seconds)
-        return answer
 
     def _on_answer(self, subject: bytes, _reply: bytes, payload: bytes, headers: bytes) -> None:
         _, key, number = subject.rsplit(b".", 2)
@@ -176,7 +210,27 @@ class WireClient(Client):
         if headers and status_of(headers) == NO_RESPONDERS:
             exchange.fail(NoResponders())
         else:
-            exchange.put(int(number), payload)
+            exchange.put(int(number), (payload, headers))
+
+    def _on_refused(self, verb: str, subject: str) -> None:
+        """The server says so on the connection, not to the inbox: without this everybody would wait for an answer in vain."""
+        user = self.options.get("user")
+        error = NotPermitted(
+            f"NATS does not allow {f'the user {user}' if user else 'this connection, which names no user,'} to {verb} to"
+            f" {subject}: check nats.user, and that the server has what `jetpost permissions` prints"
+        )
+        if verb == "publish":
+            waiting = [exchange for exchange in self._exchanges.values() if exchange.holds(subject)]
+            listeners = list(self._refusal_listeners.get(subject, ()))
+            for exchange in waiting:
+                exchange.fail(error)
+            for listener in listeners:
+                listener(error)
+            if waiting or listeners:
+                return
+        if subject not in self._refusals:
+            _log.error("%s", error)
+        self._refusals[subject] = error
 
     async def _on_error(self, error: Exception) -> None:
         """nats-py tells of every failed try here; who calls hears of it as `RetryLater`."""
@@ -191,6 +245,7 @@ class WireClient(Client):
             listener()
 
     async def _on_back(self) -> None:
+        self._refusals.clear()
         self._up.set()
 
 
@@ -198,18 +253,23 @@ class _Exchange:
     """Answers to frames that were sent together."""
 
     def __init__(self, answers: int) -> None:
-        self._answers: list[bytes | None] = [None] * answers
+        self._answers: list[Answer | None] = [None] * answers
         self._missing = answers
-        self.answered: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
+        self.sent = b""
+        self.answered: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
 
-    def put(self, number: int, payload: bytes) -> None:
+    def holds(self, subject: str) -> bool:
+        """Whether one of its frames was for this subject. Costs nothing before somebody asks."""
+        return b"PUB %b " % subject.encode() in self.sent
+
+    def put(self, number: int, answer: Answer) -> None:
         if self._answers[number] is None:
-            self._answers[number] = payload
+            self._answers[number] = answer
             self._missing -= 1
         if self._missing == 0 and not self.answered.done():
             self.answered.set_result([answer for answer in self._answers if answer is not None])
 
-    def fail(self, error: BusUnavailable) -> None:
+    def fail(self, error: BusError) -> None:
         if not self.answered.done():
             self.answered.set_exception(error)
             self.answered.exception()  # seen: whoever asked may have given up already

@@ -53,6 +53,12 @@ class Component(msgspec.Struct, frozen=True):
         return sorted({subject for grant in self.grants for subject in grant.subscribe})
 
     @property
+    def looks_at(self) -> frozenset[str]:
+        """The streams that it may ask about, by the names that NATS has for them: those that it needs."""
+        asked = "$JS.API.STREAM.INFO."
+        return frozenset(subject.removeprefix(asked) for subject in self.publish if subject.startswith(asked))
+
+    @property
     def batched(self) -> frozenset[str]:
         return frozenset(subject for grant in self.grants for subject in grant.batched)
 
@@ -77,9 +83,9 @@ def _state(*names: str) -> Grant:
 
 
 def _read(*names: str) -> Grant:
-    """Whatever lies in streams: the newest message of a subject, one by its sequence, or pages of them."""
+    """Pages of what lies in streams (ADR-31)."""
     pages = _api("DIRECT.GET", names)
-    return Grant((*pages, *_api("DIRECT.GET", (f"{name}.>" for name in names))), batched=pages)
+    return Grant(pages, batched=pages)
 
 
 def _follow(*filters: str) -> Grant:
@@ -133,24 +139,40 @@ _ROOM: Final = Grant(("$JS.API.INFO",))
 """How full the store is."""
 
 
-def _look_into(*buckets: str) -> Grant:
-    """Keys and values, and their changes."""
-    read = _read(*map(streams.stream_of_bucket, buckets))
-    return read._replace(subscribe=tuple(map(subjects.keys_of, buckets)))
+def _get_from(*buckets: str) -> Grant:
+    """Single values, by their keys."""
+    return Grant(
+        tuple(f"$JS.API.DIRECT.GET.{streams.stream_of_bucket(name)}.{subjects.keys_of(name)}" for name in buckets)
+    )
 
 
-def _write_into(*buckets: str) -> Grant:
-    return Grant(tuple(map(subjects.keys_of, buckets)))
+def _list(*buckets: str) -> Grant:
+    """All keys and values."""
+    return _read(*map(streams.stream_of_bucket, buckets))
+
+
+def _watch(*buckets: str) -> Grant:
+    """All keys and values, and their changes."""
+    return _list(*buckets)._replace(subscribe=tuple(map(subjects.keys_of, buckets)))
+
+
+def _change(*buckets: str) -> Grant:
+    """Write a value where it is still as it was read."""
+    return Grant((*_get_from(*buckets).publish, *map(subjects.keys_of, buckets)))
 
 
 def _fetch_from(*stores: str) -> Grant:
-    return _read(*map(streams.stream_of_store, stores))
+    """What is known of an object comes from the stream's leader, its bytes from whoever has them."""
+    names = tuple(map(streams.stream_of_store, stores))
+    read = _read(*names)
+    return read._replace(publish=(*read.publish, *_api("STREAM.MSG.GET", names)))
 
 
 def _put_into(*stores: str) -> Grant:
     """Put and delete: what was there before is purged."""
-    written = tuple(subject for store in stores for subject in subjects.contents_of(store))
-    return Grant((*written, *_purge(*map(streams.stream_of_store, stores)).publish))
+    names = tuple(map(streams.stream_of_store, stores))
+    written = (subject for store in stores for subject in subjects.contents_of(store))
+    return Grant((*written, *_api("STREAM.MSG.GET", names), *_purge(*names).publish))
 
 
 ALL_STREAMS: Final = (
@@ -166,7 +188,8 @@ _HEALTH: Final = (_state(*ALL_STREAMS), _ROOM)
 
 _PUBLIC: Final = (
     _append(*(subjects.event(kind, "*") for kind in REACTIONS), subjects.CALLBACKS_NEW, subjects.CALLBACKS_PARTS),
-    _look_into(streams.CAMPAIGNS, streams.PREFERENCES),
+    _get_from(streams.CAMPAIGNS),
+    _watch(streams.PREFERENCES),
     _fetch_from(streams.LINKS),
     _state(
         streams.EVENTS.name,
@@ -189,8 +212,9 @@ PRODUCER: Final = Component(
         _recognise(streams.MAIL, streams.EVENTS),
         _read(streams.MAIL.name, streams.EVENTS.name),
         _purge(streams.MAIL.name),
-        _look_into(streams.CAMPAIGNS, streams.PREFERENCES, streams.PROGRESS),
-        _write_into(streams.PROGRESS),
+        _watch(streams.CAMPAIGNS),
+        _list(streams.PREFERENCES),
+        _change(streams.PROGRESS),
         _fetch_from(streams.BLOBS),
     ),
 )
@@ -214,8 +238,8 @@ SENDER: Final = Component(
         _recognise(streams.MAIL, streams.CLAIMS, streams.JOURNAL, streams.EVENTS, streams.DLQ, streams.SUPPRESSION),
         _read(streams.MAIL.name, streams.JOURNAL.name, streams.EVENTS.name),
         _delete(streams.MAIL),
-        _look_into(streams.CAMPAIGNS, streams.BREAKER, streams.WARMUP, streams.THROTTLE),
-        _write_into(streams.CAMPAIGNS, streams.BREAKER, streams.WARMUP, streams.THROTTLE),
+        _watch(streams.CAMPAIGNS, streams.BREAKER, streams.WARMUP, streams.THROTTLE),
+        _change(streams.CAMPAIGNS, streams.BREAKER, streams.WARMUP, streams.THROTTLE, streams.SENDERS),
         _fetch_from(streams.BLOBS),
     ),
 )
@@ -232,10 +256,10 @@ INGESTER: Final = Component(
         _read(
             streams.EVENTS.name, streams.SUPPRESSION.name, streams.CALLBACKS.name, streams.MAIL.name, streams.DLQ.name
         ),
-        _delete(streams.MAIL, streams.DLQ),
+        _delete(streams.MAIL, streams.DLQ, streams.CALLBACKS),
         _purge(streams.CALLBACKS.name),
-        _look_into(streams.CAMPAIGNS, streams.BREAKER, streams.WARMUP, streams.INGEST, streams.PREFERENCES),
-        _write_into(streams.CAMPAIGNS, streams.BREAKER, streams.WARMUP, streams.INGEST, streams.PREFERENCES),
+        _list(streams.CAMPAIGNS, streams.BREAKER, streams.THROTTLE, streams.SENDERS),
+        _change(streams.CAMPAIGNS, streams.BREAKER, streams.WARMUP, streams.INGEST, streams.PREFERENCES),
         _fetch_from(streams.BLOBS, streams.LINKS),
         _put_into(streams.BLOBS),
     ),
@@ -250,8 +274,9 @@ WEB: Final = Component(
         _append(subjects.EVENTS),
         _recognise(streams.EVENTS),
         _purge(streams.MAIL.name),
-        _look_into(streams.CAMPAIGNS, streams.BREAKER, streams.THROTTLE, streams.INGEST),
-        _write_into(streams.CAMPAIGNS, streams.BREAKER),
+        _list(streams.CAMPAIGNS, streams.BREAKER, streams.THROTTLE),
+        _get_from(streams.INGEST),
+        _change(streams.CAMPAIGNS, streams.BREAKER),
     ),
 )
 PUBLIC: Final = Component("public", "jetpost-public", _PUBLIC)
@@ -260,7 +285,7 @@ BOUNCES: Final = Component(
     "jetpost-bounces",
     (
         _append(subjects.CALLBACKS_NEW),
-        _look_into(streams.CAMPAIGNS),
+        _list(streams.CAMPAIGNS),
         _state(streams.CALLBACKS.name, streams.stream_of_bucket(streams.CAMPAIGNS)),
     ),
 )
@@ -289,18 +314,19 @@ OPERATOR: Final = Component(
             subjects.EVENTS,
             subjects.DLQ,
             subjects.SUPPRESSION,
+            subjects.CALLBACKS_NEW,
         ),
-        _recognise(streams.BATCHES, streams.MAIL, streams.EVENTS, streams.DLQ, streams.SUPPRESSION),
+        _recognise(
+            streams.BATCHES, streams.MAIL, streams.EVENTS, streams.DLQ, streams.SUPPRESSION, streams.CALLBACKS
+        ),
         _read(*(stream.name for stream in streams.STREAMS)),
-        _follow(subjects.EVENTS),
         _delete(streams.BATCHES, streams.MAIL, streams.DLQ),
         _purge(streams.MAIL.name, streams.SUPPRESSION.name),
-        _look_into(*streams.BUCKETS),
-        _write_into(
-            streams.CAMPAIGNS, streams.BREAKER, streams.WARMUP, streams.PROGRESS, streams.THROTTLE, streams.INGEST
-        ),
+        _list(streams.CAMPAIGNS, streams.BREAKER, streams.WARMUP, streams.THROTTLE, streams.PREFERENCES),
+        _change(streams.CAMPAIGNS, streams.BREAKER, streams.WARMUP, streams.PROGRESS, streams.THROTTLE, streams.INGEST),
         _fetch_from(*streams.STORES),
         _put_into(*streams.STORES),
     ),
 )
 COMPONENTS: Final = (PRODUCER, SENDER, INGESTER, WEB, PUBLIC, BOUNCES, SETUP, OPERATOR)
+NAMED: Final = {component.name: component for component in COMPONENTS}

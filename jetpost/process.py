@@ -8,13 +8,13 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from prometheus_client import disable_created_metrics
 
 from analytics.errors import AnalyticsError
-from events import errors, streams
+from events import errors, permissions, streams
 from events.nats_bus import NatsBus
 from jetpost import locating, logs, metrics, probes, readiness
 from jetpost.errors import Fault
@@ -83,7 +83,7 @@ async def _live(components: Sequence[str], configured: Effective, main: Callable
             if connected is None:
                 return
             settings, bus = connected
-            health.add("nats", lambda: _all_streams(bus))
+            health.add("nats", lambda: _all_streams(bus, _needed(settings, components[0])))
             _log.info("started", extra={"metrics": address})
             try:
                 await main(Process(settings, bus, stop, _announcer(address), health))
@@ -105,9 +105,15 @@ async def _no_end(stop: asyncio.Event) -> None:
         raise Fault("is about to end")
 
 
-async def _all_streams(bus: NatsBus) -> None:
-    if lacking := await bus.lacking():
+async def _all_streams(bus: NatsBus, needed: Collection[str]) -> None:
+    if lacking := await bus.lacking(needed):
         raise probes.Lacking(lacking)
+
+
+def _needed(settings: Settings, component: str) -> frozenset[str]:
+    """The streams that this process may ask about: all, or for who faces strangers those that it uses."""
+    name = "public" if component == "web" and settings.web.serve == "public" else component
+    return permissions.NAMED[name].looks_at
 
 
 async def connect(configured: Effective, name: str, stop: asyncio.Event) -> tuple[Settings, NatsBus] | None:
@@ -134,8 +140,10 @@ async def connect(configured: Effective, name: str, stop: asyncio.Event) -> tupl
 async def _connect_once(settings: Settings, name: str) -> NatsBus:
     bus = await NatsBus.connect(settings.nats, name=f"jetpost {name}")
     try:
+        needed = _needed(settings, name)
         for spec in streams.STREAMS:
-            await bus.stream_state(spec.name)
+            if spec.name in needed:
+                await bus.stream_state(spec.name)
     except errors.BusError:
         await bus.close()
         raise

@@ -163,13 +163,14 @@ class _Run:
             public_url=self._settings.public_url.rstrip("/"),
         )
         dictionary = compile_campaign(ready, self._settings).dictionary(first)
-        blobs = await self._insist(self._bus.blobs)
-        for name, data in (
-            (compiled.blob_name(self._id), compiled.encode(ready)),
-            (compiled.dictionary_name(self._id), encode_dictionary(dictionary)),
-            *([(links.blob_name(self._id), links.encode(ready.links))] if ready.links else []),
-        ):
-            await self._insist(partial(_put_once if self._registered.resumed else _put, blobs, name, data))
+        await self._keep(streams.BLOBS, compiled.blob_name(self._id), compiled.encode(ready))
+        await self._keep(streams.BLOBS, compiled.dictionary_name(self._id), encode_dictionary(dictionary))
+        if ready.links:
+            await self._keep(streams.LINKS, links.blob_name(self._id), links.encode(ready.links))
+
+    async def _keep(self, store: str, name: str, data: bytes) -> None:
+        blobs = await self._insist(partial(self._bus.blobs, store))
+        await self._insist(partial(_put_once if self._registered.resumed else _put, blobs, name, data))
 
     async def open_lanes(self) -> None:
         for lane in streams.lanes(self._id, self._launchable.campaign.pool):

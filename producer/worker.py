@@ -71,9 +71,6 @@ async def run(
 
 
 async def _consumers(bus: Bus) -> dict[Priority, Consumer]:
-    """A store that an earlier release set up has one for all classes."""
-    for spec in (streams.PRODUCER, *streams.PRODUCERS.values()):
-        await bus.create_consumer(spec)
     return {priority: await bus.consumer(spec.stream, spec.name) for priority, spec in streams.PRODUCERS.items()}
 
 

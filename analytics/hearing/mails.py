@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from analytics.callbacks.base import Event
 from analytics.hearing.meaning import About
-from events import campaigns, links
+from events import campaigns, links, streams
 from events.bus import Bus
 from events.campaigns import CampaignNotFound
 from events.esps import read_reference
@@ -51,7 +51,7 @@ class Mails:
 
     async def _links(self, campaign: str) -> Links:
         try:
-            return links.decode(await (await self._bus.blobs()).get(links.blob_name(campaign)))
+            return links.decode(await (await self._bus.blobs(streams.LINKS)).get(links.blob_name(campaign)))
         except KeyError:
             return ()
 

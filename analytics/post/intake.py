@@ -73,7 +73,7 @@ class Intake:
         message = callbacks.message_of(callback, callbacks.id_of(callback, raw))
         try:
             async with asyncio.timeout(STORED_WITHIN_SECONDS):
-                await self._bus.publish(streams.CALLBACKS.name, [message])
+                await self._bus.append(streams.CALLBACKS.name, [message])
         except TimeoutError:
             raise RetryLater("NATS does not answer") from None
         return "kept"

@@ -55,7 +55,7 @@ async def test_nothing_is_lacking_once_it_is_set_up(bus):
 async def test_all_is_lacking_before(clock):
     assert set(await MemoryBus(clock).lacking()) == {stream.name for stream in streams.STREAMS} | {
         *streams.BUCKETS,
-        streams.BLOBS,
+        *streams.STORES,
     }
 
 

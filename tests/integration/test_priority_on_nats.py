@@ -33,6 +33,7 @@ async def test_batches_of_an_earlier_release_are_found_and_so_are_urgent_ones(na
     await nats_bus.purge("BATCHES", subjects.BATCHES)
     await plan(nats_bus, rows[3:])
     await publish_job(nats_bus, BatchJob("autumn", 2, 3, compiled.batch_name("autumn", 2)), "urgent")
+    await nats_bus.setup()
     stop = asyncio.Event()
     running = asyncio.create_task(worker.run(nats_bus, SETTINGS, clock=time.time, stop=stop))
     await until(lambda: no_batches(nats_bus))

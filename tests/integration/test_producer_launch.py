@@ -134,8 +134,8 @@ class DyingBus(MemoryBus):
     async def bucket(self, name):
         return DyingStore(self, await super().bucket(name))
 
-    async def blobs(self):
-        return DyingStore(self, await super().blobs())
+    async def blobs(self, store=streams.BLOBS):
+        return DyingStore(self, await super().blobs(store))
 
 
 class DyingStore:
@@ -385,7 +385,7 @@ async def test_the_links_of_a_tracked_campaign_are_there_for_whoever_serves_clic
     bus = MemoryBus(STANDING_STILL)
     await bus.setup()
     await launch(bus, checked(folder), SETTINGS, clock=STANDING_STILL, on_progress=lambda _: None)
-    assert links.decode(await (await bus.blobs()).get(links.blob_name(ID))) == ("https://shop.example/",)
+    assert links.decode(await (await bus.blobs(streams.LINKS)).get(links.blob_name(ID))) == ("https://shop.example/",)
     assert (await campaigns.get(bus, ID)).tracking == Tracking(clicks=True)
     assert (await campaigns.get(bus, ID)).list == "news"
 

@@ -16,7 +16,7 @@ from fakes import FakeClock
 from process_watching import until
 from producing import Killed, Life, Mortal
 
-from events import campaigns
+from events import campaigns, streams
 from events.memory_bus import MemoryBus
 from producer import errors
 from producer.campaign.check import check
@@ -107,7 +107,7 @@ async def test_rows_that_change_between_two_runs_are_planned_once_and_none_is_sk
 
 def stages(bus: MemoryBus) -> list[str]:
     """What is kept of batches and not cleared away."""
-    return [name for name in bus._blobs._data if "/stage/" in name]
+    return [name for name in bus._stores[streams.BLOBS]._data if "/stage/" in name]
 
 
 async def is_planned(bus) -> bool:
@@ -188,8 +188,8 @@ async def test_what_the_run_before_publishes_at_the_last_moment_counts(folder, p
             return await super().publish(stream, messages)
 
     class Late(MemoryBus):
-        async def blobs(self):
-            return LateBlobs(await super().blobs(), self.publish_the_last)
+        async def blobs(self, store=streams.BLOBS):
+            return LateBlobs(await super().blobs(store), self.publish_the_last)
 
         async def publish_the_last(self, stage: str, _: bytes) -> None:
             await self.publish(*self.last)

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from events import campaigns, links
+from events import campaigns, links, streams
 from events.bus import Bus
 from events.campaigns import CampaignNotFound
 from events.links import Links
@@ -52,7 +52,7 @@ class KnownCampaigns:
             return Sender()
 
     async def _ask_links(self, campaign: str) -> Links:
-        blobs = await self._bus.blobs()
+        blobs = await self._bus.blobs(streams.LINKS)
         try:
             return links.decode(await blobs.get(links.blob_name(campaign)))
         except KeyError:

@@ -96,7 +96,7 @@ class Recorder:
     async def _publish(self) -> bool:
         batch = [self._kept[index] for index in range(min(len(self._kept), TOGETHER))]
         try:
-            await self._bus.publish(streams.EVENTS.name, [kept.message for kept in batch])
+            await self._bus.append(streams.EVENTS.name, [kept.message for kept in batch])
         except Exception as error:  # whatever it is, what visitors did is kept
             if not self._away:
                 expected = isinstance(error, BusError)

@@ -90,7 +90,7 @@ class Keeper:
         try:
             async with asyncio.timeout(STORED_WITHIN_SECONDS):
                 await self._require_room()
-                await self._bus.publish(streams.CALLBACKS.name, [one.message for one in batch])
+                await self._bus.append(streams.CALLBACKS.name, [one.message for one in batch])
             error = None
         except BusError as failed:
             error = failed

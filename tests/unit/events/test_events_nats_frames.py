@@ -86,7 +86,7 @@ def test_a_message_too_large_for_the_server_is_refused_before_the_server_hangs_u
 async def test_what_is_encoded_can_be_parsed(contents):
     """The server adds the subscription's number, and is otherwise the mirror of the client."""
     received = []
-    parser = FastParser(None, {7: lambda *message: received.append(message)})
+    parser = FastParser(None, {7: lambda *message: received.append(message)}, lambda *_: None)
     for subject, payload in contents:
         frame = nats_frames.message_frame(Message(subject, payload), b"", b"", MAX_PAYLOAD)
         rest = frame.removeprefix(b"HPUB %b" % subject.encode())

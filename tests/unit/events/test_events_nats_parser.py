@@ -52,6 +52,11 @@ LINES = st.sampled_from(
 STREAMS = st.lists(st.one_of(MESSAGES.map(wire), LINES), max_size=12).map(b"".join)
 
 
+def ignored(verb, subject):
+    """For parsers that meet no refusal."""
+    raise AssertionError(f"the parser found a refusal to {verb} to {subject}")
+
+
 async def feed(parser, data, cuts):
     ends = sorted({min(cut, len(data)) for cut in cuts} | {len(data)})
     for start, end in zip([0, *ends], ends, strict=False):
@@ -62,14 +67,14 @@ async def feed(parser, data, cuts):
 async def test_any_stream_in_any_pieces_reads_as_nats_py_reads_it(data, cuts):
     plain, fast = Recorder(), Recorder()
     await feed(Parser(plain), data, [])
-    await feed(FastParser(fast, {}), data, cuts)
+    await feed(FastParser(fast, {}, ignored), data, cuts)
     assert fast.seen == plain.seen
 
 
 @given(st.lists(MESSAGES, max_size=12), st.lists(st.integers(0, 400), max_size=8))
 async def test_a_receiver_gets_the_messages_of_its_subscription_and_no_others(messages, cuts):
     client, received = Recorder(), []
-    parser = FastParser(client, {2: lambda *message: received.append(message)})
+    parser = FastParser(client, {2: lambda *message: received.append(message)}, ignored)
     await feed(parser, b"".join(map(wire, messages)), cuts)
     expected = [(s.encode(), r.encode(), payload, headers) for s, sid, r, headers, payload in messages if sid == 2]
     assert received == expected
@@ -78,7 +83,7 @@ async def test_a_receiver_gets_the_messages_of_its_subscription_and_no_others(me
 
 async def test_what_is_left_of_a_lost_connection_does_not_meet_the_next():
     client, received = Recorder(), []
-    parser = FastParser(client, {1: lambda *message: received.append(message)})
+    parser = FastParser(client, {1: lambda *message: received.append(message)}, ignored)
     await parser.parse(b"MSG a 1 10\r\nhalf")
     parser.reset()
     await parser.parse(b"MSG b 1 3\r\nnew\r\n")
@@ -92,7 +97,22 @@ async def test_a_connection_given_up_while_reading_ends_the_reading():
         async def _process_err(self, error):
             parser.reset()
 
-    parser = FastParser(GivesUp(), {1: lambda *message: received.append(message)})
+    parser = FastParser(GivesUp(), {1: lambda *message: received.append(message)}, ignored)
     await parser.parse(b"-ERR 'Stale Connection'\r\nMSG a 1 3\r\nold\r\nMSG a 1 10\r\nha")
     await parser.parse(b"MSG b 1 3\r\nnew\r\n")
     assert received == [(b"b", b"", b"new", b"")]
+
+
+@given(st.lists(st.integers(0, 400), max_size=8))
+async def test_refusals_are_told_with_their_subjects_as_they_are(cuts):
+    refused, others = [], Recorder()
+    parser = FastParser(others, {}, lambda *refusal: refused.append(refusal))
+    lines = [
+        b"-ERR 'Permissions Violation for Publish to \"$JS.API.STREAM.PURGE.MAIL\"'\r\n",
+        b"PING\r\n",
+        b'-ERR \'Permissions Violation for Subscription to "_INBOX_a.>" using queue "q"\'\r\n',
+        b"-ERR 'Permissions Violation for Subscription to \"a.b\", too many tokens'\r\n",
+    ]
+    await feed(parser, b"".join(lines), cuts)
+    assert refused == [("publish", "$JS.API.STREAM.PURGE.MAIL"), ("subscribe", "_INBOX_a.>"), ("subscribe", "a.b")]
+    assert others.seen == ["ping"]

@@ -39,7 +39,7 @@ def settings():
 @pytest.fixture
 async def bus(memory_bus):
     await (await memory_bus.bucket(streams.CAMPAIGNS)).put("spring", schemas.encode_campaign(CAMPAIGN))
-    await (await memory_bus.blobs()).put(links.blob_name("spring"), links.encode(LINKS))
+    await (await memory_bus.blobs(streams.LINKS)).put(links.blob_name("spring"), links.encode(LINKS))
     return memory_bus
 
 
