@@ -69,7 +69,7 @@ class Dictionaries:
             try:
                 dictionary = await (await self._bus.blobs()).get(f"{campaign}/dictionary")
             except KeyError:
-                raise DictionaryMissing(f"campaign {campaign} has no dictionary yet") from None
+                raise DictionaryMissing(f"no mail of {campaign} is rendered yet, so it has no dictionary") from None
             self._made[campaign] = Decompressor(dictionary)
         return self._made[campaign]
 

@@ -22,7 +22,7 @@ from sender import admission, campaigns, stopping
 from sender.breaker.keeper import Breaker
 from sender.campaigns import Dictionaries
 from sender.lanes import Held, Lane, Lanes
-from sender.patience import Patience
+from sender.patience import Expectant, Patience
 from sender.settings import SenderSettings
 from sender.starts import Starts
 from sender.throttle.throttle import Throttle
@@ -57,6 +57,8 @@ class Intake:
         self._news: dict[str, asyncio.Event] = {}
         """Set when the campaign has changed, and then replaced."""
         self._feeding: dict[str, list[asyncio.Task[None]]] = {}
+        self._expected: dict[str, Expectant] = {}
+        """By campaign, for all its lanes: what its launch is about to make."""
         self.starts = Starts(bus, clock, self._pools)
         self.open: set[Lane] = set()
 
@@ -93,6 +95,7 @@ class Intake:
         for pool in {lane.pool for lane in self.open if lane.campaign.id == key}:
             self._lanes[pool].notify()
         if key not in self._feeding:
+            self._expected[key] = Expectant(key, self._settings.retry_pause_seconds)
             self._feeding[key] = [asyncio.create_task(self._serve(key, name)) for name in providers.PROVIDERS]
 
     async def _follow_routes(self, before: Campaign, campaign: Campaign) -> None:
@@ -114,6 +117,7 @@ class Intake:
             await self._close_lane(lane)
         self._campaigns.pop(key, None)
         self._news.pop(key, None)
+        self._expected.pop(key, None)
         self._dictionaries.forget(key)
         self._breaker.forget(key)
         await self._throttle.forget(key)
@@ -151,15 +155,15 @@ class Intake:
         """Open the lane as soon as it exists, and feed it until cancelled; not one whose preferred pool is another sender's."""
         if not campaigns.route_of(self._campaigns[campaign], provider, self._pools):
             return
-        patience = Patience("feed", self._settings.retry_pause_seconds)
-        decompressor = await self._once_there(campaign, patience, lambda: self._dictionaries.decompressor(campaign))
+        decompressor = await self._once_there(campaign, lambda: self._dictionaries.decompressor(campaign))
         name = streams.lane_name(campaign, self._campaigns[campaign].pool, provider)
-        consumer = await self._once_there(campaign, patience, lambda: self._bus.consumer(streams.MAIL.name, name))
+        consumer = await self._once_there(campaign, lambda: self._bus.consumer(streams.MAIL.name, name))
         lane = Lane(self._campaigns[campaign], provider, consumer, decompressor, self._bus.timing.hold_seconds)
         self._breaker.mark(lane)
         self.open.add(lane)
         self._lanes[lane.pool].add(lane)
         self._throttle.attach(lane, self._lanes[lane.pool].notify)
+        patience = Patience("feed", self._settings.retry_pause_seconds)
         while True:
             try:
                 await self._feed(lane, patience)
@@ -169,9 +173,10 @@ class Intake:
                 _log.exception("feeding lane %s failed", name)
                 await patience.wait(error)
 
-    async def _once_there(self, campaign: str, patience: Patience, call: Callable[[], Awaitable[T]]) -> T:
+    async def _once_there(self, campaign: str, call: Callable[[], Awaitable[T]]) -> T:
         """What a launch is about to make: asked for again after a while, and whenever the campaign has changed, as when it is
         planned."""
+        patience = self._expected[campaign]
         while True:
             news = self._news.setdefault(campaign, asyncio.Event())
             try:
