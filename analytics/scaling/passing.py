@@ -1,11 +1,13 @@
 """How many mails a limit lets pass in a time, and how long so many take. Pure.
 
-A lane that its provider has slowed down comes back by itself (`events.pace`), and a day's mails are there again at midnight: so
-what passes is not the rate of this moment times the time.
+A lane that its provider has slowed down comes back by itself (`events.pace`), and a day's mails are there again at midnight: so what
+passes is not the rate of this moment times the time. That it will be faster than what was too much for its provider once is not
+counted on before it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Final
 
@@ -26,11 +28,12 @@ def capacity(limit: Limit, seconds: float, now: float, session_rate: float | Non
     """
     if limit.down or seconds <= 0.0:
         return 0.0
+    rate_at = _course(limit, now, session_rate)
     if _is_steady(limit, now):
-        passing = _rate(limit, now, session_rate) * seconds
+        passing = rate_at(now) * seconds
     else:
         step = seconds / _STEPS
-        passing = sum(_rate(limit, now + (n + 0.5) * step, session_rate) for n in range(_STEPS)) * step
+        passing = sum(rate_at(now + (n + 0.5) * step) for n in range(_STEPS)) * step
     return min(passing, _of_days(limit, seconds, now))
 
 
@@ -39,7 +42,7 @@ def seconds_for(limit: Limit, mails: float, now: float, session_rate: float | No
     if mails <= 0.0:
         return 0.0
     if _is_steady(limit, now) and limit.daily is None and not limit.down:
-        return mails / _rate(limit, now, session_rate)
+        return mails / rate_now(limit, now, session_rate)
     if capacity(limit, _FAR_SECONDS, now, session_rate) < mails:
         return inf
     low, high = 0.0, _FAR_SECONDS
@@ -54,7 +57,7 @@ def seconds_for(limit: Limit, mails: float, now: float, session_rate: float | No
 
 def rate_now(limit: Limit, now: float, session_rate: float | None) -> float:
     """Mails per second at this moment; infinite where nothing limits them."""
-    return 0.0 if limit.down else _rate(limit, now, session_rate)
+    return 0.0 if limit.down else _course(limit, now, session_rate)(now)
 
 
 def _is_steady(limit: Limit, now: float) -> bool:
@@ -62,13 +65,24 @@ def _is_steady(limit: Limit, now: float) -> bool:
     return not paces.is_held_back(limit.pace, limit.rate, limit.connections, now)
 
 
-def _rate(limit: Limit, at: float, session_rate: float | None) -> float:
-    if paces.is_paused(limit.pace, at):
-        return 0.0
-    rate = paces.rate_at(limit.pace, limit.rate, at)
-    connections = paces.connections_at(limit.pace, limit.connections, at)
-    by_connections = inf if connections is None or session_rate is None else connections * session_rate
-    return min(inf if rate is None else rate, by_connections)
+def _course(limit: Limit, now: float, session_rate: float | None) -> Callable[[float], float]:
+    """Mails per second by time, if its provider says nothing more."""
+    pace = limit.pace
+    highest = max(pace.peak, _or_inf(paces.rate_at(pace, limit.rate, now)))
+    most = max(pace.connections_peak, _or_inf(paces.connections_at(pace, limit.connections, now)))
+
+    def rate_at(at: float) -> float:
+        if paces.is_paused(pace, at):
+            return 0.0
+        connections = min(most, _or_inf(paces.connections_at(pace, limit.connections, at)))
+        by_connections = inf if connections == inf or session_rate is None else connections * session_rate
+        return min(highest, _or_inf(paces.rate_at(pace, limit.rate, at)), by_connections)
+
+    return rate_at
+
+
+def _or_inf(value: float | None) -> float:
+    return inf if value is None else value
 
 
 def _of_days(limit: Limit, seconds: float, now: float) -> float:
