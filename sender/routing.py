@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from events.metrics import LANES_MOVED
+from sender import stopping
 from sender.breaker.keeper import Breaker
 from sender.campaigns import route_of
 from sender.drivers.base import ConnectionFailed, Pool
@@ -77,13 +78,18 @@ class Router:
         self._breaker = breaker
         self._clock = clock
         self._probed: dict[str, float] = {}
+        self._probes: dict[str, asyncio.Task[None]] = {}
+        """The newest of each pool. One may take as long as all timeouts of a connection together, and nobody waits for it."""
 
     async def run(self, opened: Callable[[], Iterable[Lane]]) -> None:
         """Look at the open lanes again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self.look(opened())
-            await self._probe()
+        try:
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                self.look(opened())
+                self.probe()
+        finally:
+            await stopping.cancel(self._probes.values())
 
     def look(self, lanes: Iterable[Lane]) -> None:
         """Move the lanes whose pool is not the one that it should be."""
@@ -113,14 +119,20 @@ class Router:
         self._throttle.attach(lane, self._lanes[pool].notify)
         lane.changed.set()
 
-    async def _probe(self) -> None:
+    def probe(self) -> None:
         """A pool that is down and left alone is tried now and then, so that its lanes come back when it does."""
         now = self._clock()
         for pool, health in self.health.items():
-            if health.is_down and now - self._probed.get(pool, 0.0) >= PROBE_SECONDS:
+            running = pool in self._probes and not self._probes[pool].done()
+            if health.is_down and not running and now - self._probed.get(pool, 0.0) >= PROBE_SECONDS:
                 self._probed[pool] = now
-                try:
-                    async with self._sessions[pool].lease():
-                        health.succeeded()
-                except ConnectionFailed as error:
-                    _log.debug("pool %s is still down: %s", pool, error)
+                self._probes[pool] = asyncio.create_task(self._probe(pool), name=f"probe {pool}")
+
+    async def _probe(self, pool: str) -> None:
+        try:
+            async with self._sessions[pool].lease():
+                self.health[pool].succeeded()
+        except ConnectionFailed as error:
+            _log.debug("pool %s is still down: %s", pool, error)
+        except Exception:
+            _log.exception("trying pool %s failed", pool)

@@ -1,18 +1,28 @@
 """Pools that take over from each other: nothing is lost, nothing is sent twice, and the facts say who sent."""
 
+import asyncio
 from collections import Counter
+from contextlib import asynccontextmanager
 
 import pytest
+import virtual_time
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from sender_world import SETTINGS, FakeRelay, World
 
+from events.memory_bus import MemoryBus
 from events.schemas import Campaign
+from sender.breaker.keeper import Breaker
+from sender.breaker.settings import BreakerSettings
 from sender.campaigns import is_open, route_of
-from sender.routing import Health, choose
+from sender.drivers.base import ConnectionFailed
+from sender.lanes import Lane, Lanes
+from sender.patience import Patience
+from sender.routing import Health, Router, choose
 from sender.settings import Relay
 from sender.throttle.limits import Limits
+from sender.throttle.throttle import Throttle
 
 TWO = replace(
     SETTINGS,
@@ -85,6 +95,11 @@ def look(worker):
     worker._router.look(worker._intake.open)
 
 
+async def probed(worker, pool):
+    worker._router.probe()
+    await asyncio.wait([worker._router._probes[pool]])
+
+
 async def is_open_for(worker, *providers):
     return {lane.provider for lane in worker._intake.open} >= set(providers)
 
@@ -121,13 +136,13 @@ async def test_a_probe_finds_that_a_pool_is_back(world):
     health = worker._router.health["main"]
     health.failed()
     world.clock.advance(31)
-    await worker._router._probe()
+    await probed(worker, "main")
     assert health.is_down
     world.relays["main"].down = False
-    await worker._router._probe()
+    await probed(worker, "main")
     assert health.is_down  # not so soon after the last one
     world.clock.advance(15)
-    await worker._router._probe()
+    await probed(worker, "main")
     assert not health.is_down
 
 
@@ -199,3 +214,77 @@ async def test_the_retry_of_a_mail_that_the_next_pool_sent_finds_its_lane(world)
     await world.until_settled()
     assert (await world.stories())["g1"] == ["deferred", "accepted"]
     assert Counter(backup.took) == {"g1": 1}
+
+
+class DeadRelay:
+    """Says nothing until all timeouts of a connection are over."""
+
+    seconds = 40.0
+
+    def __init__(self):
+        self.tried = self.trying = 0
+
+    @asynccontextmanager
+    async def lease(self):
+        self.tried += 1
+        self.trying += 1
+        try:
+            await asyncio.sleep(self.seconds)
+        finally:
+            self.trying -= 1
+        raise ConnectionFailed("timed out")
+        yield
+
+
+async def after_two_failovers(seconds):
+    """A router whose first pool has been down for long, and its lanes, so long after a second pool went down, too."""
+    loop = asyncio.get_running_loop()
+    bus = MemoryBus(loop.time)
+    await bus.setup()
+    pools = {name: Relay() for name in ("main", "second", "backup")}
+    sessions = {name: DeadRelay() for name in pools}
+    throttle = Throttle(bus, pools, sessions, lambda *_: 0, lambda: 0.5, 0.01, loop.time)
+    breaker = Breaker(bus, BreakerSettings(), loop.time, Patience("breaker", 0.01))
+    pooled = {name: Lanes(2, 0.5, loop.time) for name in pools}
+    router = Router(pooled, sessions, throttle, breaker, loop.time, failover_after_seconds=5)
+    routed = campaign(gmail=("main", "backup"), yahoo=("second", "backup"))
+    lanes = {provider: Lane(routed, provider, None, None) for provider in ("gmail", "yahoo")}
+    for lane in lanes.values():
+        pooled[lane.pool].add(lane)
+    router.health["main"].failed()
+    running = asyncio.create_task(router.run(lanes.values))
+    await asyncio.sleep(10)
+    router.health["second"].failed()
+    await asyncio.sleep(seconds)
+    moved, tried = {provider: lane.pool for provider, lane in lanes.items()}, sessions["main"].tried
+    running.cancel()
+    await asyncio.wait([running])
+    assert not any(relay.trying for relay in sessions.values())
+    return moved, tried
+
+
+def test_a_dead_relay_that_is_tried_delays_nobody_elses_failing_over():
+    moved, _ = virtual_time.run(after_two_failovers(7))
+    assert moved == {"gmail": "backup", "yahoo": "backup"}
+
+
+def test_a_dead_relay_is_tried_by_one_connection_at_a_time():
+    _, tried = virtual_time.run(after_two_failovers(100))
+    assert tried == 3
+
+
+async def test_a_relay_that_cannot_be_tried_is_down_and_tried_again(world, caplog):
+    await world.set_up()
+    worker = await world.start(settings=TWO)
+    await world.until(lambda: is_open_for(worker, "gmail"))
+    health, pool = worker._router.health["main"], worker._lines["main"].sessions
+    health.failed()
+    world.clock.advance(31)
+    lease, pool.lease = pool.lease, None
+    await probed(worker, "main")
+    assert health.is_down
+    assert "trying pool main failed" in caplog.text
+    pool.lease = lease
+    world.clock.advance(15)
+    await probed(worker, "main")
+    assert not health.is_down
