@@ -33,6 +33,10 @@ _log = logging.getLogger(__name__)
 _LOOKS: Final = 4
 """So often holds are looked at in the time after which they are extended."""
 
+_LONGEST_SLEEP_SECONDS: Final = 10.0
+"""A lane that is shut for longer is looked at again after this, although it tells when it opens sooner: machines sleep, and
+clocks are set."""
+
 
 class Intake:
     def __init__(
@@ -211,7 +215,7 @@ class Intake:
             lane.changed.clear()
             shut = 0.0 if lane.gates is None else lane.gates.opens_in()
             with suppress(TimeoutError):
-                async with asyncio.timeout(shut or None):
+                async with asyncio.timeout(min(shut, _LONGEST_SLEEP_SECONDS) or None):
                     await lane.changed.wait()
 
     def _is_hungry(self, lane: Lane) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from typing import Final
@@ -230,6 +230,8 @@ class Lanes:
         self._clock = clock
         self._lanes: list[Lane] = []
         self._turns: Turns[Lane] = Turns()
+        self._at_work: Counter[str] = Counter()
+        """Sessions in a turn, by mailbox provider; also those for lanes that have moved to another pool since."""
         self._idle: deque[asyncio.Future[None]] = deque()
         self._closed = False
 
@@ -266,6 +268,7 @@ class Lanes:
             if lane is not None:
                 lane.turns += 1
                 lane.since_done += 1
+                self._at_work[lane.provider] += 1
                 if woken:
                     self.notify()
                 return lane
@@ -284,11 +287,12 @@ class Lanes:
             raise
 
     def turns_for(self, provider: str) -> int:
-        """Sessions that work for its lanes now."""
-        return sum(lane.turns for lane in self._lanes if lane.provider == provider)
+        """Sessions that work for its lanes now; for any, where the provider is empty."""
+        return self._at_work[provider] if provider else self._at_work.total()
 
     def done(self, lane: Lane, moves: int) -> None:
         """The turn that `next` gave is over; `moves` were the lane's when it was given."""
+        self._at_work[lane.provider] -= 1
         if lane.moves == moves:
             lane.turns -= 1
             lane.since_done = 0

@@ -30,6 +30,7 @@ from typing import Final, TypeAlias
 
 from events import streams
 from events.bus import Bus
+from events.errors import BusError
 from events.metrics import SUPPRESSION_ENTRIES
 from events.suppression import PLAIN, Hashing
 from events.suppression_list import SuppressionList
@@ -61,7 +62,7 @@ from sender.warmup.keeper import Warmups
 _log = logging.getLogger(__name__)
 
 _LAST_WORDS_SECONDS: Final = 5.0
-"""So long a sender that stops tries to tell the others what it counted."""
+"""So long a sender that stops tries to tell the others what it counted, and to give back what it reserved."""
 
 Connect: TypeAlias = Callable[[str, Relay], Pool]
 """Makes the sessions of a pool, given its name; does not connect yet."""
@@ -125,17 +126,17 @@ class Worker:
         self._breaker = Breaker(bus, settings.breaker, clock, Patience("breaker", pause))
         lanes = {name: line.lanes for name, line in self._lines.items()}
         sessions = {name: line.sessions for name, line in self._lines.items()}
-        self._throttle = Throttle(bus, settings.pools, sessions, random, pause)
+        self._throttle = Throttle(bus, settings.pools, sessions, self._turns, random, pause)
         self._learner = Learner(
             settings.adaptive,
             settings.pools,
             self._throttle,
             clock,
-            lambda pool, provider: self._lines[pool].lanes.turns_for(provider),
+            self._turns,
             Patience("adapt", pause),
         )
         self._throttle.on_change = self._learner.changed
-        self._warmups = Warmups(bus, settings.pools, self._throttle.keeper, clock)
+        self._warmups = Warmups(bus, settings.pools, self._throttle, clock)
         self._router = Router(lanes, sessions, self._throttle, self._breaker, clock, settings.failover_after_seconds)
         self._intake = Intake(bus, settings, clock, lanes, self._breaker, self._throttle)
         self._pulse = Pulse(
@@ -212,10 +213,16 @@ class Worker:
         await self._claims.close()
         await self._journal.close()
         await self._intake.close()
-        self._throttle.close()
+        with suppress(TimeoutError, BusError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await self._throttle.close()
         self._signing.close()
         for line in self._lines.values():
             await line.sessions.close()
+
+    def _turns(self, pool: str, provider: str) -> int:
+        """Sessions of the pool that work for the provider; for any, where it is empty."""
+        return self._lines[pool].lanes.turns_for(provider)
 
     async def _keep_going(self, step: str, call: Callable[[], Awaitable[None]]) -> None:
         """What must always run, runs again whatever happens to it."""

@@ -1,20 +1,21 @@
 """One limit at work in this process: of a pool, a lane or a campaign. Holds the tokens that it has reserved, and gets more.
 
-Whoever finds too few asks, and goes on with other lanes; the gate tells when there are more. What is reserved follows what was
-spent: where tokens lapsed, because this process is slower than its part, the next reservation is as small as what was spent.
+Whoever finds too few asks, and goes on with other lanes; the gate tells when there are more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import Counter
+from contextlib import suppress
 from math import ceil
-from typing import Final, Protocol
+from typing import Final
 
 from events.errors import BusError
 from events.metrics import THROTTLE_SHUT, THROTTLE_TOKENS, THROTTLE_WAITED_SECONDS
 from sender.throttle import reservation
+from sender.throttle.attached import Attached
 from sender.throttle.limits import Effective, Limits, effective
 from sender.throttle.reservation import CHUNK_SECONDS, UNRATED_CHUNK, Grant, Reservation, Wait
 from sender.throttle.shared import Shared
@@ -24,8 +25,6 @@ from sender.throttle.tokens import Taken, Tokens
 
 _log = logging.getLogger(__name__)
 
-_GROWTH: Final = 1.1
-"""The next reservation is so much larger as long as nothing lapses."""
 _LONGEST_SLEEP_SECONDS: Final = 1.0
 """A gate that is shut for longer looks again after this: limits may have changed."""
 _SPREAD_SECONDS: Final = 0.02
@@ -35,23 +34,6 @@ _MANY: Final = 1_000_000
 _NO_WAIT: Final = Wait(0.0, "")
 _LASTING: Final = frozenset({"daily", "paused"})
 """Why a gate may be shut for longer than until the next tokens."""
-
-
-class Attached(Protocol):
-    """A lane, as far as its gates know it."""
-
-    def demand(self, gate: Gate) -> int:
-        """Mails that could go if this gate were open."""
-        ...
-
-    def could_use_a_connection(self) -> bool:
-        """Whether mails could go within a lease's time."""
-        ...
-
-    @property
-    def notify(self) -> Callable[[], None]:
-        """Wakes a session for it, and others of its pool."""
-        ...
 
 
 class Gate:
@@ -66,13 +48,16 @@ class Gate:
         """None: not known yet."""
         self._wait = _NO_WAIT
         """Why nothing more could be reserved the last time, and until when."""
-        self._size = 1.0
         self._sharers = 1
         """Lanes that have mails for it."""
-        self._spent = 0
         self._asked = asyncio.Event()
+        self._sooner = asyncio.Event()
+        """What it waits for may be over."""
         self._timer: asyncio.TimerHandle | None = None
-        self._task = asyncio.create_task(self._run(), name=f"throttle {key}")
+        self._reserving = False
+        """A reservation is on its way."""
+        self._closed = False
+        self.task = asyncio.create_task(self._run(), name=f"throttle {key}")
 
     # for lanes
 
@@ -121,24 +106,25 @@ class Gate:
         return any(one.could_use_a_connection() for one in self.attached)
 
     def equal_part(self, now: float) -> int:
-        """What a lane may take at once, so that every lane gets something while the tokens of its other limits are good."""
-        return ceil(self.room(now) / self._sharers)
+        """What a lane that has a connection may take at once, so that every lane gets something while the tokens of its other
+        limits are good."""
+        return ceil(self.tokens_ready(now) / self._sharers)
 
     def ask(self) -> None:
-        """Somebody has mails and not enough tokens."""
+        """Somebody has mails and not enough tokens, or may have."""
         self._asked.set()
         if self.slots is not None:
             self.slots.ask()
 
     def take(self, number: int, now: float) -> Taken:
         taken = Taken(self._tokens.take(number, now) if self.counts else [])
-        self._spent += taken.number
         self._asked.set()
         return taken
 
     def put_back(self, grants: list[Grant]) -> None:
-        self._spent -= sum(grant.number for grant in grants)
         self._tokens.put_back(grants)
+        if self._closed:
+            self._give_back_all()
 
     # limits
 
@@ -147,32 +133,47 @@ class Gate:
         now = self._shared.clock.now()
         if now is None:
             return True
-        self._holds = effective(self.limits, self._shared.keeper.known(self.key), now)
-        if self._holds.not_before:
-            self._tokens.drop()
-            self._shut(Wait(self._holds.not_before, "paused"))
-            self._tell()
-        elif self._wait.why == "paused":
-            self._shut(_NO_WAIT)
-            self._tell()
-            self._asked.set()
+        state = self._shared.keeper.known(self.key)
+        self._holds = effective(self.limits, state, now)
+        self._reconsider(reservation.shut(state, self._holds, now) or _NO_WAIT, now)
         if self.slots is not None:
             self.slots.look(self._holds.connections)
         return not self._holds.is_none
 
+    def _reconsider(self, wait: Wait, now: float) -> None:
+        """A pause may have begun; and what lasts may be over sooner than it seemed, as a pause was lifted, a limit raised, or
+        tokens of the day were given back."""
+        lasts = self._wait.why in _LASTING or self._wait.until - now > _LONGEST_SLEEP_SECONDS
+        sooner = lasts and wait.until < self._wait.until
+        if wait.why == "paused":
+            self._tokens.drop()
+        if wait.why == "paused" or sooner:
+            self._shut(wait)
+            self._tell()
+        if sooner:
+            self._sooner.set()
+            self._asked.set()
+            for one in self.attached:
+                one.opens_sooner()
+
     def close(self) -> None:
-        self._task.cancel()
+        """What it holds is given back, and what turns hold of it when they put it back. A reservation that is on its way comes to
+        its end, and is given back then; until that `task` is not done."""
+        self._closed = True
+        if not self._reserving:
+            self.task.cancel()
         if self._timer is not None:
             self._timer.cancel()
         if self.slots is not None:
-            self.slots.close()
+            self.slots.ask()
+        self._give_back_all()
         self._shut(_NO_WAIT)
 
     # getting more
 
     async def _run(self) -> None:
         patience = self._shared.patience
-        while True:
+        while not self._closed:
             await self._asked.wait()
             self._asked.clear()
             try:
@@ -181,56 +182,74 @@ class Gate:
             except Exception as error:
                 if not isinstance(error, BusError):
                     _log.exception("reserving for %s failed", self.key)
-                await patience.wait(error)
-                self._asked.set()
+                if not self._closed:
+                    await patience.wait(error)
+                    self._asked.set()
 
     async def _refill(self) -> None:
         """Reserve until enough is in hand, or nobody wants any."""
-        while self.look() and (now := self._shared.clock.now()) is not None:
-            if not self.counts or self._has_enough(now) or not (demand := self.demand()):
+        while not self._closed and self.look() and (now := self._shared.clock.now()) is not None:
+            if not self.counts or self._tokens.suffice(now):
+                break
+            if not (demand := self.demand()):
+                self._give_back()
                 break
             if self._wait.until > now:
+                if self._wait.why in _LASTING:
+                    self._give_back()
                 await self._sleep(now)
             else:
-                await self._reserve(min(demand, self._next_size()), now)
-
-    def _has_enough(self, now: float) -> bool:
-        return self._tokens.left(now) > self._size / 2
-
-    def _next_size(self) -> int:
-        assert self._holds is not None, "looked at just before"
-        rate = self._holds.rate
-        most = UNRATED_CHUNK if rate is None else max(1.0, rate * CHUNK_SECONDS)
-        grown = min(most, max(self._size * _GROWTH, self._size + 1))
-        self._size = max(1.0, float(self._spent)) if self._tokens.lapsed else grown
-        return int(self._size)
+                most = UNRATED_CHUNK if self.rate is None else max(1.0, self.rate * CHUNK_SECONDS)
+                await self._reserve(min(demand, self._tokens.next_size(most)), now)
 
     async def _reserve(self, wanted: int, now: float) -> None:
-        lapsed, spent = self._tokens.take_lapsed(), self._spent
-        self._spent = 0
+        lapsed = self._account()
 
         def decide(state: State) -> tuple[State, Reservation]:
             for day, number in lapsed.items():
                 state = reservation.give_back(state, number, day)
             return reservation.reserve(state, effective(self.limits, state, now), wanted, now, self._shared.sender)
 
-        answer = await self._shared.keeper.decide(self.key, decide)
-        THROTTLE_TOKENS.labels(self.key, "lapsed").inc(lapsed.total())
-        THROTTLE_TOKENS.labels(self.key, "spent").inc(max(0, spent))
+        self._reserving = True
+        try:
+            answer = await self._shared.keeper.decide(self.key, decide)
+        finally:
+            self._reserving = False
         if isinstance(answer, Grant):
-            self._shut(_NO_WAIT)
             self._tokens.add(answer)
-            self._size = min(self._size, float(answer.number))
+        if self._closed:
+            self._give_back_all()
+        elif isinstance(answer, Grant):
+            self._shut(_NO_WAIT)
             self._tell()
         else:
             self._shut(answer)
 
+    def _account(self) -> Counter[int]:
+        """Tells the metrics; returns what lapsed."""
+        spent, lapsed = self._tokens.count()
+        THROTTLE_TOKENS.labels(self.key, "lapsed").inc(lapsed.total())
+        THROTTLE_TOKENS.labels(self.key, "spent").inc(spent)
+        return lapsed
+
+    def _give_back(self) -> None:
+        """What lapsed, where a day's mails are counted."""
+        if self._tokens.lapsed and self._holds is not None and self._holds.daily is not None:
+            self._shared.returns.add(self.key, self._account())
+
+    def _give_back_all(self) -> None:
+        self._tokens.drop()
+        self._give_back()
+
     async def _sleep(self, now: float) -> None:
         seconds = min(self._wait.until - now, _LONGEST_SLEEP_SECONDS) + self._shared.random() * _SPREAD_SECONDS
-        waits = not self._tokens.left(now)
-        await asyncio.sleep(seconds)
+        waits, why = not self._tokens.left(now), self._wait.why
+        self._sooner.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._sooner.wait()
         if waits:
-            THROTTLE_WAITED_SECONDS.labels(self.key, self._wait.why).inc(seconds)
+            THROTTLE_WAITED_SECONDS.labels(self.key, why).inc(seconds)
 
     def _tell(self) -> None:
         """Wake sessions for what is ready; and again when more is, or a pause is over."""

@@ -28,6 +28,8 @@ class Limited(Protocol):
 
     campaign: Campaign
     waiting: deque[Any]
+    changed: asyncio.Event
+    """Set when there may be reason to fetch again."""
 
     @property
     def is_shut(self) -> bool: ...
@@ -76,6 +78,10 @@ class LaneGates:
         may_go = not lane.is_shut and isinstance(admission.decide(lane.campaign, now), admission.Send)
         return bool(self._claimed) or may_go
 
+    def opens_sooner(self) -> None:
+        """Whoever fetches for the lane sleeps until it opens."""
+        self._lane.changed.set()
+
     # for the sessions
 
     def is_open(self) -> bool:
@@ -103,7 +109,7 @@ class LaneGates:
         return any(gate.tokens_ready(now) for gate in own)
 
     def take(self, number: int) -> Permit | None:
-        """Up to `number` mails may go; None: none may. Close it after use."""
+        """Up to `number` mails may go in a turn of the lane; None: none may. Close it after use."""
         now = self._clock.now()
         if now is None:
             return None
@@ -157,9 +163,6 @@ class Permit:
         self.number = number
         self._gates = gates
         self._taken = [gate.take(number, now) for gate in gates.gates]
-        self._slots = [gate.slots for gate in gates.gates if gate.slots is not None]
-        for slots in self._slots:
-            slots.busy += 1
 
     async def spend(self, number: int) -> int:
         """How many of so many mails may be handed over at once; others are asked for where these tokens are too old by now."""
@@ -175,9 +178,6 @@ class Permit:
 
     def close(self) -> None:
         self._put_back()
-        for slots in self._slots:
-            slots.busy -= 1
-        self._slots = []
 
     def _put_back(self) -> None:
         for gate, taken in zip(self._gates.gates, self._taken, strict=True):

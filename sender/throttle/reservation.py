@@ -58,28 +58,42 @@ class Wait(NamedTuple):
 Reservation: TypeAlias = Grant | Wait
 
 
+def shut(state: State, limits: Effective, now: float) -> Wait | None:
+    """Why nothing can be reserved, and until when; None: something can."""
+    if limits.not_before > now:
+        return Wait(limits.not_before, "paused")
+    if limits.daily is not None and state.used_on(day_of(now)) >= limits.daily:
+        return Wait(next_day(now), "daily")
+    if limits.rate is not None and (opens := _tat(state, limits.rate, now) - LEAD_SECONDS) > now:
+        return Wait(opens, "rate")
+    return None
+
+
 def reserve(state: State, limits: Effective, wanted: int, now: float, sender: str = "") -> tuple[State, Reservation]:
     """Up to `wanted` tokens for a sender, at least 1. The state is the same one where there are none."""
-    if limits.not_before > now:
-        return state, Wait(limits.not_before, "paused")
+    wait = shut(state, limits, now)
+    if wait is not None:
+        return state, wait
     day, number = day_of(now), wanted
     used = state.used_on(day)
     if limits.daily is not None:
-        if used >= limits.daily:
-            return state, Wait(next_day(now), "daily")
         number = min(number, limits.daily - used)
     if limits.rate is None:
         number = min(number, UNRATED_CHUNK)
         return _used(state, day, used + number), Grant(number, now, 0.0, UNRATED_SECONDS, day)
-    tat = state.tat if state.tat - now < _LOST_SECONDS + 1 / limits.rate else now
-    if tat - now > LEAD_SECONDS:
-        return state, Wait(tat - LEAD_SECONDS, "rate")
     reserving = _with(state.reserving, sender, now)
     seconds = max(CHUNK_SECONDS / len(reserving), LEAST_CHUNK_SECONDS)
     number = min(number, max(1, int(limits.rate * seconds)))
-    start, spacing = max(tat, now - limits.late_seconds / 2), 1 / limits.rate
-    moved = msgspec.structs.replace(state, tat=start + number * spacing, reserving=reserving)
+    start, spacing = max(_tat(state, limits.rate, now), now - limits.late_seconds / 2), 1 / limits.rate
+    moved = msgspec.structs.replace(state, tat=start + number * spacing, spacing=spacing, reserving=reserving)
     return _used(moved, day, used + number), Grant(number, start, spacing, limits.late_seconds, day)
+
+
+def _tat(state: State, rate: float, now: float) -> float:
+    """The arrival time. Where the rate was raised since, the next token is due 1/rate after the last one, not as long after it as
+    at the old rate, which may have been a mail in a quarter of an hour."""
+    tat = state.tat - max(0.0, state.spacing - 1 / rate)
+    return tat if tat - now < _LOST_SECONDS + 1 / rate else now
 
 
 def give_back(state: State, number: int, day: int) -> State:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sender.patience import Patience
 from sender.retry import Random
 from sender.throttle.keeper import Keeper
+from sender.throttle.returns import Returns
 from sender.throttle.server_clock import ServerClock
 
 
@@ -17,3 +18,4 @@ class Shared(NamedTuple):
     sender: str
     """Tells this process from others."""
     patience: Patience
+    returns: Returns

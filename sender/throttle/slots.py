@@ -1,4 +1,8 @@
-"""The connections of one limit that this process has leased."""
+"""The connections of one limit that this process has leased.
+
+They outlive the gate of the limit: sessions may work on when the last lane has moved to another pool, and are still at it when it
+comes back.
+"""
 
 from __future__ import annotations
 
@@ -20,23 +24,30 @@ _NONE: Final = Share(0, 0.0)
 
 
 class Slots:
-    def __init__(self, key: str, shared: Shared, told: Callable[[int | None], None], wanted: Callable[[], int]) -> None:
-        """`wanted` says how many connections could be used now; `told` is called with how many there may be, None: any number."""
+    def __init__(
+        self,
+        key: str,
+        shared: Shared,
+        told: Callable[[int | None], None],
+        wanted: Callable[[], int],
+        busy: Callable[[], int],
+    ) -> None:
+        """`wanted` says how many connections could be used now, `busy` how many are; `told` is called with how many there may be,
+        None: any number."""
         self.limit: int | None = None
         """Of all senders together; None: there is none."""
-        self.busy = 0
-        """In use."""
         self._key = key
         self._shared = shared
         self._told = told
         self._wanted = wanted
+        self._busy = busy
         self._share = _NONE
         self._asked = asyncio.Event()
-        self._task = asyncio.create_task(self._run(), name=f"connections {key}")
+        self.task = asyncio.create_task(self._run(), name=f"connections {key}")
 
     def free(self, now: float) -> bool:
         """Whether one more may be used."""
-        return self.limit is None or (self.busy < self._share.slots and now < self._share.until)
+        return self.limit is None or (self._busy() < self._share.slots and now < self._share.until)
 
     def look(self, limit: int | None) -> None:
         """The limit as it is now, and others' leases, may have changed."""
@@ -51,15 +62,15 @@ class Slots:
         if self.limit is not None:
             self._asked.set()
 
-    def close(self) -> None:
-        self._task.cancel()
-        if self.limit is not None:
-            self._told(None)
+    async def give_back(self) -> None:
+        """Others may have at once what nobody here uses. Raises `BusError`."""
+        if self._share.slots:
+            await self._renew()
 
     async def _run(self) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(RENEW_SECONDS if self._share.slots or self.busy else None):
+                async with asyncio.timeout(RENEW_SECONDS if self._share.slots or self._busy() else None):
                     await self._asked.wait()
             self._asked.clear()
             try:
@@ -76,7 +87,7 @@ class Slots:
         if now is None or limit is None:
             self._share = _NONE
             return
-        wanted, busy, me = min(self._wanted(), limit), self.busy, self._shared.sender
+        wanted, busy, me = min(self._wanted(), limit), self._busy(), self._shared.sender
         share = await self._shared.keeper.decide(self._key, lambda state: lease(state, me, wanted, busy, limit, now))
         was_free, before, self._share = self.free(now), self._share, share
         if before is _NONE or share.slots != before.slots or (self.free(now) and not was_free):

@@ -46,6 +46,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who reserves at present, and when they said so last: each takes an equal part at a time."""
     allowance: int | None = None
     """Mails that may be sent in a day at present; None: no warm-up."""
+    spacing: float = 0.0
+    """Seconds from the last token that was given away to `tat`."""
 
     def used_on(self, day: int) -> int:
         return self.used if self.day == day else 0

@@ -17,6 +17,7 @@ from typing import cast
 from events.bus import Bus
 from events.errors import BusError
 from events.providers import Provider
+from sender import stopping
 from sender.drivers.base import Pool
 from sender.lanes import Lane
 from sender.patience import Patience
@@ -27,6 +28,7 @@ from sender.throttle.gate import Gate
 from sender.throttle.keeper import Keeper
 from sender.throttle.lane_gates import LaneGates
 from sender.throttle.limits import NONE, Limits, effective
+from sender.throttle.returns import Returns
 from sender.throttle.server_clock import ServerClock
 from sender.throttle.shared import Shared
 from sender.throttle.slots import Slots
@@ -39,20 +41,32 @@ class Throttle:
         bus: Bus,
         pools: Mapping[str, Relay],
         sessions: Mapping[str, Pool],
+        turns: Callable[[str, str], int],
         random: Random,
         pause_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` is best one that nobody sets; where it begins does not matter, as the server's is what counts."""
+        """`turns` says how many sessions of a pool work for a provider, and for any where that is empty. `clock` is best one that
+        nobody sets; where it begins does not matter, as the server's is what counts."""
         self.keeper = Keeper(bus)
         self._pools = pools
         self._sessions = sessions
+        self._turns = turns
         self._pause_seconds = pause_seconds
         self._clock = ServerClock(bus, clock)
+        self._returns = Returns(self.change)
         self._shared = Shared(
-            self.keeper, self._clock, random, uuid.uuid4().hex[:12], Patience("throttle", pause_seconds)
+            self.keeper,
+            self._clock,
+            random,
+            uuid.uuid4().hex[:12],
+            Patience("throttle", pause_seconds),
+            self._returns,
         )
         self._gates: dict[str, Gate] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        """Of gates that are closed, and have a reservation on its way."""
+        self._slots: dict[str, Slots] = {}
         self._lanes: defaultdict[str, dict[Lane, Callable[[], None]]] = defaultdict(dict)
         """By key of a shared state; with each lane what wakes a session for it."""
         self._needed = asyncio.Event()
@@ -87,7 +101,7 @@ class Throttle:
         return after
 
     def is_used_up(self, pool: str, provider: str) -> bool:
-        """Whether nothing more may go through the pool to the mailbox provider today."""
+        """Whether nothing more may go through the pool to the mailbox provider today; what this process has reserved may."""
         now, relay = self._clock.now(), self._pools[pool]
         if now is None:
             return False
@@ -95,7 +109,14 @@ class Throttle:
             states.pool_key(pool): relay.limits,
             states.lane_key(pool, provider): relay.lanes.get(cast("Provider", provider), NONE),
         }
-        return any(_is_used_up(self.keeper.known(key), limit, now) for key, limit in limits.items())
+        return any(
+            _is_used_up(self.keeper.known(key), limit, now) and not self._has_tokens(key, now)
+            for key, limit in limits.items()
+        )
+
+    def _has_tokens(self, key: str, now: float) -> bool:
+        gate = self._gates.get(key)
+        return gate is not None and gate.has_tokens(now)
 
     def now(self) -> float | None:
         """Unix seconds by the server's clock; None: it was not needed yet."""
@@ -132,9 +153,19 @@ class Throttle:
             with suppress(BusError):
                 await self.keeper.remove(key)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Give back what is reserved and leased. Raises `BusError`."""
         for key in list(self._gates):
             self._close_gate(key)
+        await stopping.cancel([slots.task for slots in self._slots.values()])
+        try:
+            if self._closing:
+                await asyncio.wait(self._closing)
+            await self._returns.settled()
+            for slots in self._slots.values():
+                await slots.give_back()
+        finally:
+            await stopping.cancel(self._closing)
 
     async def _keep_time(self) -> None:
         """Only where something is limited. Learned limits change with time alone, so all are looked at now and then."""
@@ -145,6 +176,8 @@ class Throttle:
         self._timed.set()
         for key in list(self._gates):
             self._look_at(key)
+        for gate in self._gates.values():
+            gate.ask()  # nobody could while the clock was not known; and what lapsed where no mails wait is given back
 
     def _changed(self, key: str) -> None:
         self._look_at(key)
@@ -189,18 +222,25 @@ class Throttle:
         found = self._gates.get(key)
         if not self._is_limited(key, limits):
             self._close_gate(key)
+            if key in self._slots:
+                self._slots[key].look(None)
             return None
         if found is None:
-            found = self._gates[key] = Gate(key, limits, self._shared, self._slots(key))
+            found = self._gates[key] = Gate(key, limits, self._shared, self._slots_of(key))
             self._needed.set()
         found.limits = limits
         found.look()
         return found
 
-    def _slots(self, key: str) -> Slots | None:
-        pool, _, provider = key.partition(".")
-        if pool not in self._pools:
-            return None  # a campaign: it has no connections of its own
+    def _slots_of(self, key: str) -> Slots | None:
+        if key not in self._slots:
+            pool, _, provider = key.partition(".")
+            if pool not in self._pools:
+                return None  # a campaign: it has no connections of its own
+            self._slots[key] = self._new_slots(key, pool, provider)
+        return self._slots[key]
+
+    def _new_slots(self, key: str, pool: str, provider: str) -> Slots:
         relay, sessions = self._pools[pool], self._sessions[pool]
 
         def wanted() -> int:
@@ -217,12 +257,14 @@ class Throttle:
                 for notify in {one.notify for one in gate.attached}:
                     notify()
 
-        return Slots(key, self._shared, told, wanted)
+        return Slots(key, self._shared, told, wanted, lambda: self._turns(pool, provider))
 
     def _close_gate(self, key: str) -> None:
         gate = self._gates.pop(key, None)
         if gate is not None:
             gate.close()
+            self._closing.add(gate.task)
+            gate.task.add_done_callback(self._closing.discard)
 
 
 def _is_used_up(state: State, limits: Limits, now: float) -> bool:

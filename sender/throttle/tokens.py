@@ -1,4 +1,8 @@
-"""Tokens that this process has reserved and not spent. No I/O; time is passed in."""
+"""Tokens that this process has reserved and not spent, and how many to reserve next. No I/O; time is passed in.
+
+What is reserved follows what was spent: where tokens lapsed, because this process is slower than its part, the next reservation
+is as small as what was spent.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +20,35 @@ _PARTS: Final = 5
 _ON_THE_WAY: Final = 1.5
 """A token that was taken in time is good for half as long again: claiming the mails takes a moment."""
 _ROUNDING: Final = 1e-6
+_GROWTH: Final = 1.1
+"""The next reservation is so much larger as long as nothing lapses."""
 
 
 class Tokens:
     def __init__(self) -> None:
         self._grants: deque[Grant] = deque()
         self._tick_seconds = TICK_SECONDS
+        self._size = 1.0
+        """Of the newest reservation."""
+        self.spent = 0
+        """And `lapsed`: since they were counted last."""
         self.lapsed: Counter[int] = Counter()
         """Tokens that nobody spent, by the day that they count for."""
 
     def add(self, grant: Grant) -> None:
         self._grants.append(grant)
+        self._size = min(self._size, float(grant.number))
         self._tick_seconds = min(TICK_SECONDS, grant.late_seconds / _PARTS)
+
+    def suffice(self, now: float) -> bool:
+        """Whether it is too early for the next reservation."""
+        return self.left(now) > self._size / 2
+
+    def next_size(self, most: float) -> int:
+        """Tokens to reserve next."""
+        grown = min(most, max(self._size * _GROWTH, self._size + 1))
+        self._size = max(1.0, float(self.spent)) if self.lapsed else grown
+        return int(self._size)
 
     def left(self, now: float) -> int:
         """Tokens that may still be spent, now or later."""
@@ -62,15 +83,19 @@ class Tokens:
             if part < grant.number:
                 kept.append(_without_first(grant, part))
         self._grants = kept
+        self.spent += sum(grant.number for grant in taken)
         return taken
 
     def put_back(self, unspent: Sequence[Grant]) -> None:
         """What was taken and is not spent; the last ones of what was taken."""
         self._grants.extendleft(reversed(unspent))
+        self.spent -= sum(grant.number for grant in unspent)
 
-    def take_lapsed(self) -> Counter[int]:
-        lapsed, self.lapsed = self.lapsed, Counter()
-        return lapsed
+    def count(self) -> tuple[int, Counter[int]]:
+        """What was spent, and what lapsed; from here on it counts anew."""
+        counted = max(0, self.spent), self.lapsed
+        self.spent, self.lapsed = 0, Counter()
+        return counted
 
     def drop(self) -> None:
         """Nothing may be spent for a while."""

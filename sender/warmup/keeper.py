@@ -13,7 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -27,7 +27,6 @@ from events.warmup import Warmup, day_of
 from sender.outcomes import Record
 from sender.patience import Patience
 from sender.settings import Relay
-from sender.throttle.keeper import Keeper
 from sender.throttle.state import State
 from sender.warmup import plan
 from sender.warmup.plan import Tally
@@ -39,10 +38,18 @@ LOOK_SECONDS: Final = 1.0
 _UNLIMITED: Final = float("inf")
 
 
+class Limits(Protocol):
+    """What senders share about limits: `throttle.throttle.Throttle`, as far as it matters here."""
+
+    def known(self, key: str) -> State: ...
+
+    async def change(self, key: str, transition: Callable[[State], State]) -> State: ...
+
+
 class Warmups:
     """Of all pools of a sender; those that are not to be warmed up cost a look into a dictionary for each turn."""
 
-    def __init__(self, bus: Bus, pools: Mapping[str, Relay], limits: Keeper, clock: Callable[[], float]) -> None:
+    def __init__(self, bus: Bus, pools: Mapping[str, Relay], limits: Limits, clock: Callable[[], float]) -> None:
         self._bus = bus
         self._limits = limits
         self._clock = clock

@@ -232,3 +232,15 @@ def test_a_mail_is_never_taken_twice_while_it_is_held(steps):
                 for sequence in list(taken)[:number]:
                     one.forget([taken.pop(sequence)])
     assert {held.delivery.sequence for held in one.waiting} | set(taken) == set(one.unsettled)
+
+
+async def test_sessions_are_at_work_until_their_turns_end_although_their_lane_has_moved_on():
+    gmail, yahoo = lane(mails=9), lane(provider="yahoo", mails=9)
+    pool = lanes(gmail, yahoo)
+    turns = [(one, one.moves) for one in [await pool.next(), await pool.next()]]
+    assert [pool.turns_for(provider) for provider in ("gmail", "yahoo", "apple", "")] == [1, 1, 0, 2]
+    pool.remove(gmail)
+    assert pool.turns_for("gmail") == 1
+    for one, moves in turns:
+        pool.done(one, moves)
+    assert [pool.turns_for(provider) for provider in ("gmail", "yahoo", "")] == [0, 0, 0]

@@ -6,11 +6,12 @@ from collections import Counter
 
 import pytest
 from msgspec.structs import replace
-from sender_world import SETTINGS, World
+from sender_world import SETTINGS, FakeRelay, World
 
 from events.pace import Pace
 from sender.settings import Relay
 from sender.throttle.keeper import Keeper
+from sender.throttle.lane_gates import HELD_SECONDS
 from sender.throttle.limits import Limits
 from sender.throttle.state import State, campaign_key, lane_key
 
@@ -97,14 +98,15 @@ async def test_what_senders_shared_about_a_campaign_goes_with_it(world):
     await world.until(gone)
 
 
-async def test_a_lane_that_its_provider_paused_waits_in_every_sender(world):
+@pytest.mark.parametrize("limits", [Limits(), Limits(rate=100), Limits(daily=100)], ids=["free", "rate", "day"])
+async def test_a_lane_that_its_provider_paused_waits_in_every_sender(world, limits):
     await world.set_up()
     await Keeper(world.bus).change(
         lane_key("main", "gmail"), lambda _: State(pace=Pace(not_before=time.time() + 3_600))
     )
     await world.queue("g1", provider="gmail")
     await world.queue("y1", provider="yahoo")
-    worker = await world.start()
+    worker = await world.start(settings=limited(lanes={"gmail": limits}))
     await settled(world, 1)
     assert list(world.relay.took) == ["y1"]
     assert not worker._intake._is_hungry(lanes_of(worker)["gmail"])
@@ -154,3 +156,53 @@ async def test_claimed_mails_whose_tokens_got_too_old_wait_for_fresh_ones(world)
     stories = await world.stories()
     assert {tuple(story) for story in stories.values()} == {("accepted",)}
     assert set(world.relay.took.values()) == {1}
+
+
+async def test_a_lane_whose_day_is_used_up_goes_on_once_there_is_room(world):
+    await world.set_up()
+    await world.queue(*[f"g{n}" for n in range(5)], provider="gmail")
+    worker = await world.start(settings=limited(lanes={"gmail": Limits(daily=2)}))
+    await settled(world, 2)
+    await world.until(lambda: lanes_of(worker)["gmail"].gates.opens_in() > HELD_SECONDS)
+    await Keeper(world.bus).change(lane_key("main", "gmail"), lambda state: replace(state, used=0))
+    await settled(world, 4)
+
+
+async def test_a_sender_that_stops_gives_back_what_it_reserved_and_leased(world):
+    await world.set_up()
+    world.relay.gate = asyncio.Event()
+    await world.queue(*[f"g{n}" for n in range(20)], provider="gmail")
+    worker = await world.start(settings=limited(lanes={"gmail": Limits(daily=100, connections=2)}))
+    await world.until(lambda: len(world.relay.batches) == 2)
+    stopping = asyncio.create_task(worker.stop())
+    world.relay.gate.set()
+    await stopping
+    world.workers.remove(worker)
+    state = await Keeper(world.bus).change(lane_key("main", "gmail"), lambda state: state)
+    assert (state.used, state.leases) == (sum(world.relay.took.values()), {})
+    await world.start(settings=limited(lanes={"gmail": Limits(daily=20)}))
+    await world.until(lambda: left(world, 0))
+
+
+async def test_a_lane_that_comes_back_to_its_pool_keeps_to_its_connections(world):
+    two = replace(SETTINGS, pools={"main": Relay(max_connections=3, lanes={"gmail": Limits(connections=1)})})
+    two = replace(two, pools=two.pools | {"backup": SETTINGS.pools["main"]})
+    world.relays = {"main": FakeRelay(), "backup": FakeRelay()}
+    main = world.relays["main"]
+    main.gate = asyncio.Event()
+    await world.set_up()
+    await world.set_campaign(routes={"gmail": ("main", "backup")})
+    worker = await world.start(settings=two)
+    await world.queue("g1", provider="gmail")
+    await world.until(lambda: main.batches)
+    gmail = lanes_of(worker)["gmail"]
+    worker._router.move(gmail, "backup")
+    worker._router.move(gmail, "main")
+    await world.queue("g2", provider="gmail")
+    await world.until(lambda: gmail.waiting)
+    slots = gmail.gates.gates[0].slots
+    await world.until(lambda: slots._share.until > world.clock() + 7.5)  # it was asked for more
+    assert len(main.batches) == 1
+    main.gate.set()
+    await world.until(lambda: left(world, 0))
+    assert sorted(main.took) == ["g1", "g2"]

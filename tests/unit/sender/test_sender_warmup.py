@@ -123,3 +123,17 @@ async def test_what_a_fresh_pool_may_not_send_today_goes_through_the_next_one(wo
 
 async def all_stated(world, number):
     return len(await world.facts()) == number
+
+
+async def test_a_lane_that_is_moved_on_in_its_plan_goes_on_at_once(world):
+    await world.queue(*[f"g{number}" for number in range(60)], provider="gmail")
+    worker = await world.start(settings=settings())
+    await world.until(lambda: taken(world) == 10)
+
+    def moved(state):  # as `jetpost warmup set` does
+        return msgspec.structs.replace(state, step=3)
+
+    await warmup.change(world.bus, "main.gmail", warmup.day_of(world.clock()), moved)
+    await world.until(lambda: "main.gmail" in worker._warmups._known)
+    await worker._warmups.look()
+    await world.until(lambda: taken(world) == 40, seconds=3)

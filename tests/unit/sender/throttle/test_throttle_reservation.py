@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from events.pace import Pace
 from sender.throttle.limits import Limits, effective
-from sender.throttle.reservation import LEAD_SECONDS, Grant, Wait, give_back, reserve
+from sender.throttle.reservation import LEAD_SECONDS, Grant, Wait, give_back, reserve, shut
 from sender.throttle.state import EMPTY, State
 
 NOON = 1_800_014_400.0  # 12:00 UTC
@@ -69,6 +69,14 @@ def test_after_a_while_without_mails_only_a_part_of_the_burst_is_due_at_once():
     assert NOON - grant.start == pytest.approx(0.1, abs=1e-6)
 
 
+@pytest.mark.parametrize("slow", [0.001, 0.02, 5])
+def test_where_the_rate_is_raised_the_next_token_is_due_as_long_after_the_last_as_the_new_rate_says(slow):
+    state, last = reserve(EMPTY, limits(rate=slow), 1, NOON)
+    _, grant = reserve(state, limits(rate=20), 1, last.start)
+    assert grant.start - last.start == pytest.approx(1 / 20)
+    assert reserve(state, limits(rate=slow / 2), 1, last.start)[1] == Wait(state.tat - LEAD_SECONDS, "rate")
+
+
 def test_an_arrival_time_from_a_wrong_clock_does_not_stop_mail_for_long():
     assert isinstance(reserve(State(tat=NOON + 59), limits(rate=100), 1, NOON)[1], Wait)
     assert isinstance(reserve(State(tat=NOON + 90_000), limits(rate=100), 1, NOON)[1], Grant)
@@ -112,3 +120,34 @@ def test_tokens_are_never_due_closer_together_than_the_rate_allows(asked, rate):
         if isinstance(grant, Grant):
             due += [grant.start + k * grant.spacing for k in range(grant.number)]
     assert all(b - a > 1 / rate - 1e-6 for a, b in pairwise(due))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.floats(0, 0.4), st.sampled_from([0.001, 0.3, 7, 90])), min_size=1),
+)
+def test_nor_closer_than_the_faster_rate_allows_where_it_changes(steps):
+    state, now, due = EMPTY, NOON, []
+    for wanted, later, rate in steps:
+        now += later
+        state, grant = reserve(state, limits(rate=rate), wanted, now)
+        if isinstance(grant, Grant):
+            due += [(grant.start + k * grant.spacing, grant.spacing) for k in range(grant.number)]
+    assert all(b - a > min(one, other) - 1e-6 for (a, one), (b, other) in pairwise(due))
+
+
+PACES = st.sampled_from([Pace(), Pace(not_before=NOON + 60), Pace(override=0.5)])
+STATES = st.builds(
+    State,
+    tat=st.floats(NOON - 9, NOON + 99),
+    day=st.just(TODAY),
+    used=st.integers(0, 9),
+    pace=PACES,
+    spacing=st.sampled_from([0.0, 0.01, 100.0]),
+)
+
+
+@given(STATES, st.sampled_from([{"rate": 9.0}, {"daily": 5}, {"rate": 9.0, "daily": 5}]))
+def test_what_is_shut_gives_nothing_and_what_is_not_gives_something(state, fields):
+    limited = limits(state=state, **fields)
+    _, answer = reserve(state, limited, 1, NOON)
+    assert shut(state, limited, NOON) == (answer if isinstance(answer, Wait) else None)

@@ -24,8 +24,8 @@ def test_tokens_are_ready_when_they_are_due(tokens):
 def test_tokens_that_are_not_spent_lapse(tokens):
     assert tokens.ready(NOW + 0.26) == 2
     assert tokens.left(NOW + 0.26) == 9
-    assert tokens.take_lapsed() == {1: 1}
-    assert tokens.take_lapsed() == {}
+    assert tokens.count() == (0, {1: 1})
+    assert tokens.count() == (0, {})
 
 
 def test_what_was_taken_and_not_spent_may_be_taken_again(tokens):
@@ -66,4 +66,4 @@ def test_tokens_of_a_day_without_a_rate_are_ready_at_once():
 def test_dropped_tokens_count_as_lapsed(tokens):
     tokens.drop()
     assert tokens.left(NOW) == 0
-    assert tokens.take_lapsed() == {1: 10}
+    assert tokens.count() == (0, {1: 10})

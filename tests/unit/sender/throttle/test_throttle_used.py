@@ -24,6 +24,7 @@ from sender.throttle.keeper import Keeper
 from sender.throttle.lane_gates import LaneGates
 from sender.throttle.limits import Limits, effective
 from sender.throttle.reservation import CHUNK_SECONDS, LEAD_SECONDS
+from sender.throttle.returns import Returns
 from sender.throttle.server_clock import ServerClock
 from sender.throttle.shared import Shared
 from sender.throttle.state import EMPTY
@@ -74,7 +75,8 @@ class Sender:
         loop = asyncio.get_running_loop()
         offset = random.uniform(0, 1_000)
         clock = ServerClock(bus, lambda: loop.time() + offset)
-        shared = Shared(Keeper(bus), clock, random.random, f"{offset}", Patience("throttle", 0.01))
+        keeper = Keeper(bus)
+        shared = Shared(keeper, clock, random.random, f"{offset}", Patience("throttle", 0.01), Returns(keeper.change))
         self.random, self.spent, self.gates = random, spent, {}
         self.lanes = Lanes(SESSIONS, 0.5, lambda: EPOCH + loop.time())
         for provider, limits in lanes.items():
