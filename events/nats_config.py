@@ -30,7 +30,8 @@ def stream_config(spec: streams.StreamSpec, replicas: int, timing: streams.Timin
 def bucket_config(name: str, replicas: int) -> dict[str, Any]:
     """The stream behind a key-value bucket, as every NATS client expects it (ADR-8)."""
     shared = _store_config(streams.stream_of_bucket(name), [subjects.keys_of(name)], replicas)
-    return shared | {"max_msgs_per_subject": 1, "deny_delete": True}
+    age = _nanoseconds(streams.BUCKET_AGES.get(name, 0.0))
+    return shared | {"max_msgs_per_subject": 1, "deny_delete": True, "max_age": age}
 
 
 def blobs_config(name: str, replicas: int) -> dict[str, Any]:

@@ -44,3 +44,8 @@ def test_what_the_server_leaves_out_is_its_default():
     assert not nats_config.suffices(there, WANTED)
     bucket = nats_config.bucket_config("throttle", 1)
     assert nats_config.suffices(bucket, bucket)
+
+
+def test_what_senders_say_of_themselves_is_forgotten_and_other_values_are_kept():
+    assert nats_config.bucket_config("senders", 1)["max_age"] == 60_000_000_000
+    assert nats_config.bucket_config("throttle", 1)["max_age"] == 0
