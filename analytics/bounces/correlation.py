@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from analytics.bounces.base import Report
 from events import ids
 from events.tokens import BadToken, Checker
-from events.verp import VerpChecker
+from events.verp import Bounced, VerpChecker
 
 How: TypeAlias = Literal["return_path", "link", "message_id"]
 
@@ -39,10 +39,9 @@ def identify(
     report: Report, verp: VerpChecker, links: Checker | None, campaign_of: Callable[[str], str | None]
 ) -> Ours | None:
     """`campaign_of` gives the campaign of a mark (`events.verp.mark_of`), or None. None: not known to be ours."""
-    for address in (*report.sent_to, report.returned.headers.get("return-path", "")):
-        bounced = verp.read(address.strip("<> "))
-        campaign = campaign_of(bounced.mark) if bounced else None
-        if bounced and campaign:
+    for bounced in _return_paths(report, verp):
+        campaign = campaign_of(bounced.mark)
+        if campaign:
             return Ours(campaign, bounced.mail_id, "return_path")
     for token in _tokens(report) if links else ():
         try:
@@ -53,6 +52,18 @@ def identify(
             return Ours(ticket.campaign, ticket.mail_id, "link")
     found = _MESSAGE_ID.match(report.returned.message_id)
     return Ours(found[2], found[1], "message_id") if found and ids.is_campaign_id(found[2]) else None
+
+
+def marks(report: Report, verp: VerpChecker) -> set[str]:
+    """Of the campaigns that return paths of ours name, whether there are such campaigns still or not."""
+    return {bounced.mark for bounced in _return_paths(report, verp)}
+
+
+def _return_paths(report: Report, verp: VerpChecker) -> Iterator[Bounced]:
+    for address in (*report.sent_to, report.returned.headers.get("return-path", "")):
+        bounced = verp.read(address.strip("<> "))
+        if bounced is not None:
+            yield bounced
 
 
 def _tokens(report: Report) -> Iterator[str]:

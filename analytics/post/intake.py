@@ -13,9 +13,9 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from analytics.bounces import read, telling
+from analytics.bounces import correlation, read, telling
 from analytics.bounces.base import Report
-from analytics.bounces.correlation import Ours, identify
+from analytics.bounces.correlation import Ours
 from events import callbacks, campaigns, metrics, streams
 from events.bus import Bus
 from events.callbacks import Callback
@@ -28,7 +28,7 @@ Result: TypeAlias = Literal["kept", "nothing", "not_ours"]
 KEPT_BYTES: Final = 256 * 1024
 """Of a mail: what a notice says comes first, and the rest is the mail that it gives back."""
 LOOKED_AGAIN_SECONDS: Final = 30.0
-"""After so long campaigns are asked for again, for a mark that is not known."""
+"""After so long a campaign that was not there is looked for again."""
 STORED_WITHIN_SECONDS: Final = 20.0
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,10 @@ class Intake:
         self._links = links
         self._clock = clock
         self._campaigns: dict[str, str] = {}
-        self._looked_at = 0.0
+        """By mark."""
+        self._missed: dict[str, float] = {}
+        """When a mark was last looked for in vain: its campaign is gone."""
+        self._looking = asyncio.Lock()
 
     async def take(self, sent_to: Sequence[str], raw: bytes, endpoint: str) -> Result:
         """`sent_to`: where it was sent, as the envelope says. Raises `RetryLater`: then it was not taken."""
@@ -54,13 +57,22 @@ class Intake:
         return result
 
     async def _identify(self, report: Report) -> Ours | None:
-        """A campaign that is not known may be new."""
-        ours = identify(report, self._verp, self._links, self._campaigns.get)
-        if (ours is None or not ours.proven) and self._clock() - self._looked_at >= LOOKED_AGAIN_SECONDS:
-            self._looked_at = self._clock()
-            self._campaigns = {mark_of(one.id): one.id for one in await campaigns.all_of(self._bus)}
-            ours = identify(report, self._verp, self._links, self._campaigns.get)
-        return ours
+        """A campaign that is not known may be new. Mails that name it meanwhile wait, too."""
+        named = correlation.marks(report, self._verp)
+        if self._unknown(named):
+            async with self._looking:
+                if unknown := self._unknown(named):
+                    await self._look(unknown)
+        return correlation.identify(report, self._verp, self._links, self._campaigns.get)
+
+    def _unknown(self, named: set[str]) -> set[str]:
+        """Those to be looked for: without the ones that were not there a moment ago."""
+        since = self._clock() - LOOKED_AGAIN_SECONDS
+        return {mark for mark in named - self._campaigns.keys() if self._missed.get(mark, since) <= since}
+
+    async def _look(self, wanted: set[str]) -> None:
+        self._campaigns = {mark_of(one.id): one.id for one in await campaigns.all_of(self._bus)}
+        self._missed |= dict.fromkeys(wanted - self._campaigns.keys(), self._clock())
 
     async def _keep(self, report: Report, ours: Ours | None, raw: bytes, endpoint: str) -> Result:
         if ours is None or not ours.proven:

@@ -1,5 +1,7 @@
 """What is proven to be about a mail of ours is kept; nothing else, whoever sends it."""
 
+import asyncio
+
 import pytest
 
 from analytics.bounces.telling import ESP
@@ -130,14 +132,66 @@ async def test_a_vacation_tells_nothing(bus, intake):
     assert await kept(bus) == []
 
 
-async def test_a_campaign_that_is_new_is_found(bus, intake, clock):
-    assert await intake.take([return_path()], notice(), "lmtp") == "kept"
+class Reads:
+    """A bus that counts how often campaigns are asked for."""
+
+    def __init__(self, bus):
+        self._bus = bus
+        self.number = 0
+        self.away = False
+
+    def __getattr__(self, name):
+        return getattr(self._bus, name)
+
+    async def bucket(self, spec):
+        self.number += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise BusUnavailable("no connection")
+        return await self._bus.bucket(spec)
+
+
+@pytest.fixture
+def reads(bus):
+    return Reads(bus)
+
+
+@pytest.fixture
+def reading(reads, clock):
+    return Intake(reads, VerpChecker([SECRET]), Checker([SECRET], "unsubscribe"), clock)
+
+
+async def test_a_campaign_that_is_new_is_found_at_once(bus, reading):
+    assert await reading.take([return_path()], notice(), "lmtp") == "kept"
     await add_campaign(bus, "winter")
-    assert (
-        await intake.take([return_path(campaign="winter")], notice(), "lmtp") == "not_ours"
-    )  # not asked at every stranger's mail
+    assert await reading.take([return_path(campaign="winter")], notice(), "lmtp") == "kept"
+
+
+async def test_mails_that_come_together_wait_for_the_campaigns(bus, reads, reading):
+    takes = (reading.take([return_path()], notice(extra=f"X-Number: {number}"), "lmtp") for number in range(8))
+    assert await asyncio.gather(*takes) == ["kept"] * 8
+    assert reads.number == 1
+
+
+async def test_a_mail_that_comes_while_campaigns_cannot_be_read_is_put_off(reads, reading):
+    reads.away = True
+    for _ in range(2):
+        with pytest.raises(BusUnavailable):
+            await reading.take([return_path()], notice(), "lmtp")
+    reads.away = False
+    assert await reading.take([return_path()], notice(), "lmtp") == "kept"
+
+
+async def test_a_campaign_that_is_gone_is_asked_for_now_and_then_and_what_strangers_write_never(
+    bus, reads, reading, clock
+):
+    for _ in range(3):
+        assert await reading.take([return_path(campaign="gone")], notice(), "lmtp") == "not_ours"
+        assert await reading.take([return_path(STRANGERS)], notice(), "smtp") == "not_ours"
+    assert reads.number == 1
     clock.advance(LOOKED_AGAIN_SECONDS)
-    assert await intake.take([return_path(campaign="winter")], notice(), "lmtp") == "kept"
+    await add_campaign(bus, "gone")
+    assert await reading.take([return_path(campaign="gone")], notice(), "lmtp") == "kept"
 
 
 async def test_of_a_large_mail_the_beginning_is_kept(bus, intake):
