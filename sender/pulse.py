@@ -21,6 +21,9 @@ from sender.turn import Turn
 
 _FULL: Final = 0.7
 """A pool counts as at full work where its sessions are busy for this share of the time: between two turns they wait a little."""
+_TURNS: Final = 4
+"""It is measured until each session has had so many turns on average: what was begun before, and what is under way at the end,
+do not weigh much then."""
 _NEWEST: Final = 0.3
 """The share of the newest measurement in what is told."""
 
@@ -37,6 +40,7 @@ class Load:
         self._working = 0
         self._since = self._began = clock()
         self._busy_seconds = 0.0
+        self._turns = 0
         self._mails = 0
 
     @contextmanager
@@ -47,18 +51,22 @@ class Load:
             yield
         finally:
             self._step(-1)
+            self._turns += 1
             self._mails += len(turn.held)
 
     def measure(self) -> None:
-        """What went through since the last time counts where that was full work."""
+        """Look whether it was at full work, and for long enough to say what that comes to."""
         self._step(0)
-        now = self._clock()
-        seconds, busy_seconds, mails = now - self._began, self._busy_seconds, self._mails
-        self._began, self._busy_seconds, self._mails = now, 0.0, 0
-        if not mails or busy_seconds < _FULL * self._sessions * seconds:
-            return
-        rate = mails * self._sessions / busy_seconds
-        self.rate = rate if self.rate is None else self.rate + _NEWEST * (rate - self.rate)
+        if self._busy_seconds < _FULL * self._sessions * (self._since - self._began):
+            self._begin()
+        elif self._turns >= _TURNS * self._sessions:
+            if self._mails:
+                rate = self._mails * self._sessions / self._busy_seconds
+                self.rate = rate if self.rate is None else self.rate + _NEWEST * (rate - self.rate)
+            self._begin()
+
+    def _begin(self) -> None:
+        self._began, self._busy_seconds, self._turns, self._mails = self._since, 0.0, 0, 0
 
     def _step(self, more: int) -> None:
         now = self._clock()
