@@ -11,8 +11,8 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from events import compression, subjects
-from events.bus import Message
+from events import compression, streams, subjects
+from events.bus import Bus, Message
 
 KEPT_HEADERS: Final = (
     "content-type",
@@ -31,6 +31,8 @@ _COMPRESSED_FROM: Final = 4_096
 """Bytes. Batches of events shrink to a tenth; single ones are not worth it."""
 
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
+LARGEST_MESSAGE: Final = 512 * 1024
+"""Of what NATS takes (1 MiB unless it is set otherwise). What is larger is stored in parts."""
 
 Unasked: TypeAlias = Literal["listed", "unknown"]
 """For whom an endpoint may suppress beside what its callbacks prove: `listed`: addresses that the ESP has on a suppression list
@@ -52,11 +54,13 @@ class Callback(msgspec.Struct, frozen=True, array_like=True):
     suppress: tuple[Unasked, ...] = ()
     """As the endpoint was set when it came."""
     blob: str = ""
-    """Where the body lies instead, if it is larger than a message may be."""
+    """The object that holds the body instead, where an earlier release stored one that is larger than a message may be."""
     reason: str = ""
     """Of a parked one: what was wrong."""
     replays: int = 0
     """Where in CALLBACKS the parked one lies that this is again; 0: it came from the ESP."""
+    parts: str = ""
+    """By this the parts of the body are known, if it is larger than a message may be, and lies beside it."""
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -76,13 +80,39 @@ def with_body(callback: Callback, body: bytes) -> Callback:
     return msgspec.structs.replace(callback, body=compression.compress(body), compressed=True)
 
 
-def in_blob(callback: Callback, blob: str) -> Callback:
-    """The callback whose body lies in a blob."""
-    return msgspec.structs.replace(callback, body=b"", blob=blob)
+def in_parts(callback: Callback, known_as: str, size: int = LARGEST_MESSAGE) -> tuple[Callback, list[Message]]:
+    """The callback without its body, and the messages that hold it, to be stored before. Nothing in CALLBACKS replaces anything,
+    so whoever may write there can spoil nothing."""
+    starts = range(0, len(callback.body), size)
+    parts = [
+        Message(subjects.callback_part(known_as, number), callback.body[start : start + size], f"{known_as}/{number}")
+        for number, start in enumerate(starts)
+    ]
+    return msgspec.structs.replace(callback, body=b"", parts=known_as), parts
+
+
+async def stored_body(bus: Bus, callback: Callback) -> bytes:
+    """As it lies wherever it lies; without the parts that are not there. Raises `RetryLater`, and `KeyError` where it is gone."""
+    if callback.blob:
+        return await (await bus.blobs()).get(callback.blob)
+    if not callback.parts:
+        return callback.body
+    parts = {}  # by number, because what was sent twice may be stored twice
+    async for record in bus.read(streams.CALLBACKS.name, subjects.callback_parts(callback.parts)):
+        parts[int(record.subject.rpartition(".")[2])] = record.payload
+    return b"".join(part for _, part in sorted(parts.items()))
+
+
+async def forget_body(bus: Bus, callback: Callback) -> None:
+    """Of what is understood, whatever does not lie in its message. Harmless to repeat. Raises `RetryLater`."""
+    if callback.blob:
+        await (await bus.blobs()).delete(callback.blob)
+    if callback.parts:
+        await bus.purge(streams.CALLBACKS.name, subjects.callback_parts(callback.parts))
 
 
 def body_of(callback: Callback, stored: bytes) -> bytes:
-    """The exact bytes that came; `stored` is `callback.body`, or what lies in its blob. Raises `ValueError`."""
+    """The exact bytes that came, from what `stored_body` found. Raises `ValueError` where it is damaged."""
     return compression.decompress(stored, MAX_BODY_BYTES) if callback.compressed else stored
 
 

@@ -6,9 +6,13 @@ they are led to what was in the mail, or nowhere.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import msgspec
+
+from events import campaigns, streams
+from events.bus import Bus
 
 CLICK_PATH: Final = "/c/"
 OPEN_PATH: Final = "/o/"
@@ -29,4 +33,19 @@ def decode(blob: bytes) -> Links:
 
 
 def blob_name(campaign: str) -> str:
+    """Of the object in the store `streams.LINKS`."""
     return f"{campaign}/links"
+
+
+async def carry_over(bus: Bus) -> None:
+    """The release before kept the tables in `streams.BLOBS`, which the public door may not read: copy those that are only there.
+    Harmless to repeat. Raises `RetryLater`."""
+    before, now = await bus.blobs(), await bus.blobs(streams.LINKS)
+    for campaign in await campaigns.all_of(bus):
+        if campaign.tracking.clicks:
+            name = blob_name(campaign.id)
+            try:
+                await now.get(name)
+            except KeyError:
+                with suppress(KeyError):
+                    await now.put(name, await before.get(name))

@@ -297,6 +297,9 @@ SETUP: Final = Component(
         Grant((*_api("STREAM.CREATE", ALL_STREAMS), *_api("STREAM.UPDATE", ALL_STREAMS))),
         _look_at_consumers(*ALL_STREAMS),
         _make_consumers(*ALL_STREAMS),
+        _list(streams.CAMPAIGNS),
+        _fetch_from(*streams.STORES),
+        _put_into(streams.LINKS),
     ),
 )
 OPERATOR: Final = Component(
@@ -316,9 +319,7 @@ OPERATOR: Final = Component(
             subjects.SUPPRESSION,
             subjects.CALLBACKS_NEW,
         ),
-        _recognise(
-            streams.BATCHES, streams.MAIL, streams.EVENTS, streams.DLQ, streams.SUPPRESSION, streams.CALLBACKS
-        ),
+        _recognise(streams.BATCHES, streams.MAIL, streams.EVENTS, streams.DLQ, streams.SUPPRESSION, streams.CALLBACKS),
         _read(*(stream.name for stream in streams.STREAMS)),
         _delete(streams.BATCHES, streams.MAIL, streams.DLQ),
         _purge(streams.MAIL.name, streams.SUPPRESSION.name),

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from analytics.errors import ClickHouseUnavailable
-from events.errors import BusUnavailable, RetryLater
+from events import links
+from events.errors import BusUnavailable, NotPermitted, RetryLater
 from events.nats_bus import BusSettings, NatsBus
 
 READY_WITHIN_SECONDS: Final = 60.0
@@ -21,7 +22,8 @@ _log = logging.getLogger(__name__)
 
 
 async def streams(settings: BusSettings) -> None:
-    """Create or update everything on the bus. Raises `BusError`: at once where no server answers, else after a while."""
+    """Create or update everything on the bus, and bring what lies there to its place. Raises `BusError`: at once where no server
+    answers or the user may not do it, else after a while."""
     bus = await NatsBus.connect(settings, name="jetpost setup")
     try:
         await _insist(bus)
@@ -51,7 +53,10 @@ async def _insist(bus: NatsBus) -> None:
     give_up_at = loop.time() + READY_WITHIN_SECONDS
     while True:
         try:
-            return await bus.setup()
+            await bus.setup()
+            return await links.carry_over(bus)
+        except NotPermitted:
+            raise
         except RetryLater as error:
             if loop.time() > give_up_at:
                 raise

@@ -166,7 +166,8 @@ class _Run:
         await self._keep(streams.BLOBS, compiled.blob_name(self._id), compiled.encode(ready))
         await self._keep(streams.BLOBS, compiled.dictionary_name(self._id), encode_dictionary(dictionary))
         if ready.links:
-            await self._keep(streams.LINKS, links.blob_name(self._id), links.encode(ready.links))
+            for store in (streams.LINKS, streams.BLOBS):  # there the web app of the release before looks for it
+                await self._keep(store, links.blob_name(self._id), links.encode(ready.links))
 
     async def _keep(self, store: str, name: str, data: bytes) -> None:
         blobs = await self._insist(partial(self._bus.blobs, store))

@@ -212,8 +212,6 @@ class Desk:
 
     async def _clean(self, heard: Sequence[Heard]) -> None:
         """What was too large for a message is kept only until it is understood."""
-        names = [each.callback.blob for each in heard if each.callback and each.callback.blob and not each.stumble]
-        if names:
-            blobs = await self._bus.blobs()
-            for name in names:
-                await blobs.delete(name)
+        for each in heard:
+            if each.callback and not each.stumble:
+                await callbacks.forget_body(self._bus, each.callback)

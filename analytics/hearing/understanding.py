@@ -67,9 +67,7 @@ class Understanding:
 
     async def body_of(self, callback: Callback) -> bytes:
         """As it came. Raises `RetryLater`, and other errors where it is damaged or gone."""
-        if not callback.blob:
-            return callbacks.body_of(callback, callback.body)
-        return callbacks.body_of(callback, await (await self._bus.blobs()).get(callback.blob))
+        return callbacks.body_of(callback, await callbacks.stored_body(self._bus, callback))
 
     async def _take(self, event: Event, callback: Callback, stated: list[Reaction], entries: list[Entry]) -> str:
         """Adds what the event comes to; returns what else is to be counted."""

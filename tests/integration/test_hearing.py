@@ -8,6 +8,7 @@ import time
 
 import esps
 import pytest
+from msgspec.structs import replace
 
 from analytics import engagement, evidence, ingester, wishes
 from analytics.callbacks import reading, sendgrid
@@ -244,18 +245,44 @@ async def test_a_part_that_we_stumble_over_parks_it_and_the_rest_counts(bus, sta
     assert not [one async for one in parked.matching(bus, parked.Wanted())]
 
 
-async def test_a_body_that_was_too_large_for_a_message_is_read_and_then_deleted(bus, stage):
+def many_events():
     made, body = callback(
         "sendgrid", *(esps.event("sendgrid", "opened", reference(ADA), ADA, AT, f"{number}") for number in range(500))
     )
-    packed = callbacks.with_body(made, body)
+    return callbacks.with_body(made, body)
+
+
+async def test_a_body_that_was_too_large_for_a_message_is_put_together_and_then_deleted(bus, stage):
+    packed = many_events()
+    whole, parts = callbacks.in_parts(packed, "1", len(packed.body) // 3)
+    assert len(parts) >= 3
+    for sent_again in (parts, parts[1:]):
+        await bus.publish("CALLBACKS", [part._replace(id="") for part in sent_again])
+    await bus.publish("CALLBACKS", [callbacks.message_of(whole, "1")])
+    await stage.hear()
+    assert len(await stage.facts()) == 500
+    assert await bus.count_by_subject("CALLBACKS", subjects.CALLBACKS_PARTS) == {}
+
+
+async def test_a_body_that_an_earlier_release_put_into_the_object_store_is_read_and_then_deleted(bus, stage):
+    packed = many_events()
     blobs = await bus.blobs()
     await blobs.put("callback/1", packed.body)
-    await bus.publish("CALLBACKS", [callbacks.message_of(callbacks.in_blob(packed, "callback/1"), "1")])
+    earlier = replace(packed, body=b"", blob="callback/1")
+    await bus.publish("CALLBACKS", [callbacks.message_of(earlier, "1")])
     await stage.hear()
     assert len(await stage.facts()) == 500
     with pytest.raises(KeyError):
         await blobs.get("callback/1")
+
+
+async def test_a_body_that_lacks_a_part_is_parked(bus, stage):
+    packed = many_events()
+    whole, parts = callbacks.in_parts(packed, "1", len(packed.body) // 3)
+    await bus.publish("CALLBACKS", [*parts[1:], callbacks.message_of(whole, "1")])
+    await stage.hear()
+    assert await stage.facts() == []
+    assert await bus.count_by_subject("CALLBACKS", subjects.CALLBACKS_PARKED) == {"callbacks.parked.sendgrid.main": 1}
 
 
 async def test_a_mail_in_doubt_of_which_the_esp_tells_has_been_sent(bus, stage, store):

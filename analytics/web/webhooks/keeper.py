@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from events import streams
@@ -21,8 +21,6 @@ MOST_BYTES_TOGETHER: Final = 4 * 1024 * 1024
 MOST_WAITING_BYTES: Final = 64 * 1024 * 1024
 STORED_WITHIN_SECONDS: Final = 5.0
 """ESPs wait 10 s for an answer, some of them less."""
-LARGEST_MESSAGE: Final = 512 * 1024
-"""Of what NATS takes (1 MiB unless it is set otherwise). What is larger goes into the object store."""
 LOOKED_EVERY_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
@@ -55,12 +53,12 @@ class Keeper:
         self._news.set()
         await stored
 
-    async def store_large(self, name: str, body: bytes) -> None:
+    async def store_parts(self, parts: Sequence[Message]) -> None:
         """What a message refers to. Raises `RetryLater`."""
         try:
             async with asyncio.timeout(STORED_WITHIN_SECONDS):
                 await self._require_room()
-                await (await self._bus.blobs()).put(name, body)
+                await self._bus.append(streams.CALLBACKS.name, parts)
         except TimeoutError:
             raise RetryLater("NATS does not answer") from None
 

@@ -29,11 +29,11 @@ from analytics.callbacks.registry import ESPS
 from analytics.web.webhooks.certificates import CertificateMissing, Certificates
 from analytics.web.webhooks.endpoints import Endpoint, decoy, endpoints
 from analytics.web.webhooks.fetching import Fetch, https_get
-from analytics.web.webhooks.keeper import LARGEST_MESSAGE, Keeper
+from analytics.web.webhooks.keeper import Keeper
 from analytics.web.webhooks.settings import Webhook
 from events import callbacks
 from events.bus import Bus
-from events.callbacks import KEPT_HEADERS, MAX_BODY_BYTES, Callback
+from events.callbacks import KEPT_HEADERS, LARGEST_MESSAGE, MAX_BODY_BYTES, Callback
 from events.errors import BusError
 from events.esps import GENERIC
 from events.metrics import CALLBACKS, HTTP_REQUEST_SECONDS
@@ -212,9 +212,8 @@ class Reception:
         known_as = callbacks.id_of(callback, request.body)
         callback = callbacks.with_body(callback, request.body)
         if len(callback.body) > LARGEST_MESSAGE:
-            blob = f"callback/{known_as}"
-            await self._keeper.store_large(blob, callback.body)
-            callback = callbacks.in_blob(callback, blob)
+            callback, parts = callbacks.in_parts(callback, known_as)
+            await self._keeper.store_parts(parts)
         await self._keeper.store(callbacks.message_of(callback, known_as))
 
 

@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from analytics.web.webhooks.reception import Reception
-from events import callbacks
+from events import callbacks, subjects
 
 
 class Amazon:
@@ -52,6 +52,8 @@ def kept(memory_bus):
     """A function that answers with the callbacks that were stored."""
 
     async def read():
-        return [callbacks.decode(record.payload) async for record in memory_bus.read("CALLBACKS", "callbacks.>")]
+        return [
+            callbacks.decode(record.payload) async for record in memory_bus.read("CALLBACKS", subjects.CALLBACKS_NEW)
+        ]
 
     return read
