@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 
 from events.providers import Provider, provider_of_exchanger
-from producer.exchangers import ExchangersUnknown
 from producer.recipients.recipient import Recipient
+from producer.resolver import Unanswered
 
 KEPT_SECONDS: Final = 86_400.0
 """How long an answer is believed. Companies change their mail provider once in years."""
@@ -34,7 +34,7 @@ _NEVER_ASKED: Final = (".test", ".example", ".invalid", ".localhost", ".example.
 _log = logging.getLogger(__name__)
 
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
-"""The mail exchangers of a domain. Raises `ExchangersUnknown`."""
+"""The mail exchangers of a domain. Raises `Unanswered`."""
 
 
 class Hosting:
@@ -78,7 +78,7 @@ class Hosting:
         async with gate:
             try:
                 exchangers = await self._lookup(domain)
-            except ExchangersUnknown as error:
+            except Unanswered as error:
                 _log.debug("%s", error)
                 return
         self._known[domain] = (provider_of(exchangers), self._clock() + KEPT_SECONDS)

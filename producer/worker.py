@@ -26,12 +26,12 @@ from events.suppression import PLAIN, Hashing
 from events.suppression_list import SuppressionList
 from producer.batch import BatchRun, Clock
 from producer.chunk import Presses
-from producer.exchangers import Exchangers
 from producer.hosting import Hosting
 from producer.patience import Patience
 from producer.progress import ProgressKeeper, Superseded
 from producer.queue import Given, Queue
 from producer.recipients import blob
+from producer.resolver import Resolver
 from producer.settings import ProducerSettings
 from producer.standing import Standings
 
@@ -79,11 +79,11 @@ async def _hosting(settings: ProducerSettings, clock: Clock) -> AsyncIterator[Ho
     if not settings.mx_lookup:
         yield None
         return
-    exchangers = Exchangers(settings.dns_servers)
+    resolver = Resolver(settings.dns_servers)
     try:
-        yield Hosting(exchangers.of, clock)
+        yield Hosting(resolver.exchangers, clock)
     finally:
-        await exchangers.close()
+        await resolver.close()
 
 
 class _Parked(NamedTuple):

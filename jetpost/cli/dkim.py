@@ -1,4 +1,4 @@
-"""`jetpost dkim`: makes keys, shows what DNS must say of those in use, checks a signed mail."""
+"""`jetpost dkim`: makes keys, shows what DNS must say of those in use and whether it does, checks a signed mail."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import idna
 import msgspec
 import typer
 
+from jetpost.cli import dkim_check
 from jetpost.cli.state import Fault, effective, err, out
 from jetpost.display import plain
 from sender.dkim import records
@@ -28,9 +29,12 @@ _is_domain: Final = re.compile(DOMAIN_PATTERN).fullmatch
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="DKIM: make keys, show their DNS records, check a signed mail.", no_args_is_help=True)
+    group = typer.Typer(
+        help="DKIM: make keys, show and check their DNS records, check a signed mail.", no_args_is_help=True
+    )
     group.command("keygen")(_keygen)
     group.command("records")(_records)
+    group.command("check")(dkim_check.check)
     group.command("verify")(_verify)
     app.add_typer(group, name="dkim", rich_help_panel="Settings and metrics")
 
@@ -43,7 +47,8 @@ def _keygen(
     rsa: Annotated[bool, typer.Option("--rsa", help="Only an RSA key (2048 bits).")] = False,
     ed25519: Annotated[bool, typer.Option("--ed25519", help="Only an Ed25519 key.")] = False,
     directory: Annotated[
-        Path, typer.Option("--directory", "-d", help="Where the key files go.", file_okay=False, exists=True)
+        Path,
+        typer.Option("--directory", "-d", help="Where the key files go; made where it is missing.", file_okay=False),
     ] = Path(),
 ) -> None:
     """Make new keys for a domain: files that only you can read, the DNS records to publish, and the settings to paste.
@@ -58,16 +63,26 @@ def _keygen(
     files = {one: directory.absolute() / f"{name}.{base}-{one}.pem" for one in wanted}
     if existing := next((file for file in files.values() if file.exists()), None):
         raise Fault(f"{existing} exists, and a key is never overwritten. Give the new one another --selector")
+    _make_folder(directory)
     made = {one: keys.generate(name, f"{base}-{one}", one) for one in wanted}
     for one, file in files.items():
         _write(file, made[one].pem)
         err.print(f"wrote {plain(str(file))}, which only you can read")
     lines = ["; 1. Publish these records:", *(records.zone_line(key.record) for key in made.values()), ""]
-    lines += ["# 2. When DNS has them, add this to the settings of your senders, and restart them:"]
+    lines += ["# 2. Add this to the settings of your senders:"]
     lines += [f'[sender.dkim."{name}"]']
     for one, file in files.items():
         lines += [f'{one}_selector = "{base}-{one}"', f"{one}_key_file = {msgspec.json.encode(str(file)).decode()}"]
+    lines += ["", f"# 3. When `jetpost dkim check {name}` finds them in the DNS, restart the senders."]
     typer.echo("\n".join(lines))
+
+
+def _make_folder(directory: Path) -> None:
+    """For its owner alone, where it is new."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Fault(f"{directory} cannot be made: {error.strerror}") from error
 
 
 def _domain(text: str) -> str:

@@ -9,7 +9,7 @@ from dkim_keys import dkimpy_verdicts
 from msgspec.structs import replace
 from typer.testing import CliRunner
 
-from jetpost import cli
+from jetpost import cli, probes
 from jetpost.authentication import checked_for_authentication
 from jetpost.components import sender
 from jetpost.process import Process
@@ -145,7 +145,7 @@ def test_a_mail_is_checked_against_records_in_a_file_and_alignment_is_told(keys,
 async def test_a_sender_whose_key_cannot_be_used_ends_before_it_says_that_it_is_up(tmp_path):
     (tmp_path / "jetpost.toml").write_text('[sender.dkim."example.com"]\nrsa_selector = "s"\nrsa_key_file = "none.pem"')
     announced = []
-    process = Process(load().settings, None, asyncio.Event(), lambda: announced.append(True))
+    process = Process(load().settings, None, asyncio.Event(), lambda: announced.append(True), probes.Health())
     with pytest.raises(DkimKeyUnusable, match=r"none\.pem cannot be read"):
         await sender.run(process)
     assert announced == []

@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 from fakes import FakeClock
 
-from producer.exchangers import ExchangersUnknown
 from producer.hosting import ASKED_AGAIN_SECONDS, AT_ONCE, KEPT_SECONDS, Hosting, provider_of
 from producer.recipients.addresses import normalise
 from producer.recipients.recipient import Recipient
+from producer.resolver import Unanswered
 
 
 class Zone:
@@ -28,7 +28,7 @@ class Zone:
         self.under_way -= 1
         found = self.exchangers.get(domain, [])
         if found is None:
-            raise ExchangersUnknown(domain)
+            raise Unanswered(domain)
         return found
 
 
