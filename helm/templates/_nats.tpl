@@ -2,9 +2,10 @@
 {{- define "jetpost.natsConf" -}}
 {{- $name := printf "%s-nats" (include "jetpost.fullname" .) -}}
 {{- $servers := int .Values.nats.replicas -}}
+{{- $address := ternary (printf "[%s]" .Values.listenAddress) .Values.listenAddress (contains ":" .Values.listenAddress) -}}
 server_name: $POD_NAME
-port: 4222
-http_port: 8222
+listen: "{{ $address }}:4222"
+http: "{{ $address }}:8222"
 pid_file: "/run/nats/nats.pid"
 # On its way out a server sends its clients to the others.
 lame_duck_grace_period: "5s"
@@ -26,7 +27,7 @@ tls {
 
 cluster {
   name: {{ $name | quote }}
-  port: 6222
+  listen: "{{ $address }}:6222"
   # Clients know every server by name; the addresses of pods would not be in a certificate.
   no_advertise: true
   authorization { user: route, password: $NATS_PASSWORD_CLUSTER }

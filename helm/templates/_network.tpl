@@ -52,7 +52,7 @@
 {{- end }}
 {{- if eq .component "sender" }}
 {{- $ports := list }}
-{{- range $config.sender.pools }}{{- $ports = append $ports (default 25 .port) }}{{- end }}
+{{- range dig "sender" "pools" dict $config }}{{- $ports = append $ports (default 25 .port) }}{{- end }}
 {{ include "jetpost.rule" (dict "way" "to" "peers" $outside "ports" $ports) }}
 {{- if include "jetpost.demo" $root }}
 {{ include "jetpost.rule" (dict "way" "to" "peers" (include "jetpost.peers" (dict "root" $root "components" (list "simulator"))) "ports" (list 2525)) }}

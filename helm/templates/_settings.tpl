@@ -16,9 +16,9 @@
   "data_dir" "/tmp/jetpost"
   "nats" $nats
   "producer" (dict "rejects_dir" "/tmp")
-  "bounces" (dict "host" "0.0.0.0" "port" 2424)
-  "web" (dict "host" "0.0.0.0" "port" 8080)
-  "metrics" (dict "host" "0.0.0.0" "port" 9100)
+  "bounces" (dict "host" .Values.listenAddress "port" 2424)
+  "web" (dict "host" .Values.listenAddress "port" 8080)
+  "metrics" (dict "host" .Values.listenAddress "port" 9100)
   "log" (dict "format" "json")
 -}}
 {{- if include "jetpost.demo" . -}}{{- $ours = mergeOverwrite $ours (include "jetpost.demoConfig" . | fromJson) -}}{{- end -}}

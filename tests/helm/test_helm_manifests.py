@@ -1,0 +1,285 @@
+"""Every manifest of every example: valid for Kubernetes, whole in itself, and true of the code."""
+
+import json
+import re
+import tomllib
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import jsonschema
+import kubernetes_schemas
+import pytest
+import typer.main
+import yaml
+from conftest import EXAMPLES, NEWEST, OLDEST
+from custom_resources import SCHEMAS
+from manifests import data_of, named, of_kind, pods, selects, settings_file
+from tools import Helm
+
+from jetpost import cli, metrics
+from jetpost.settings import Settings, load
+from jetpost.settings_tree import leaves
+
+VERSIONS = {OLDEST: ["1.27"], NEWEST: ["1.31", "1.34", "1.37"]}
+"""With which versions what is rendered for one is held against the schemas of Kubernetes."""
+OURS = "jetpost/jetpost"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_takes_every_manifest(rendered, version):
+    seen = set()
+    for example in EXAMPLES:
+        for document in rendered.documents(example, version):
+            text = re.sub(r"\b[0-9a-f]{8}\b|\b[0-9a-f]{64}\b", "", json.dumps(document))  # as if settings were the same
+            if text in seen:
+                continue
+            seen.add(text)
+            if schema := SCHEMAS.get((document["apiVersion"], document["kind"])):
+                jsonschema.validate(document["spec"], schema)
+                continue
+            for one in VERSIONS[version]:
+                kubernetes_schemas.validate(document, one)
+
+
+def test_names_are_unique_and_in_the_namespace_of_the_release(documents):
+    places = [(one["kind"], one["metadata"]["name"]) for one in documents]
+    assert len(places) == len(set(places))
+    assert {one["metadata"]["namespace"] for one in documents} == {"mail"}
+    assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) for _, name in places)
+
+
+def test_nothing_is_named_twice_in_a_list_that_is_merged_by_name(documents):
+    """Server-side apply refuses that."""
+    for pod in pods(documents):
+        names = [container["name"] for container in pod.containers]
+        assert len(names) == len(set(names)), pod.owner
+        for container in pod.containers:
+            for field, key in (("env", "name"), ("ports", "containerPort"), ("volumeMounts", "mountPath")):
+                values = [one[key] for one in container.get(field, [])]
+                assert len(values) == len(set(values)), (pod.owner, field)
+
+
+def test_selectors_find_their_pods_and_no_others(documents):
+    everyone = list(pods(documents))
+    for owner in of_kind(documents, "Deployment", "StatefulSet"):
+        found = [pod for pod in everyone if selects(owner["spec"]["selector"]["matchLabels"], pod.labels)]
+        assert [pod.owner for pod in found] == [f"{owner['kind']} {owner['metadata']['name']}"]
+    for budget in of_kind(documents, "PodDisruptionBudget"):
+        assert len([pod for pod in everyone if selects(budget["spec"]["selector"]["matchLabels"], pod.labels)]) == 1
+
+
+def test_services_lead_to_ports_of_containers(documents):
+    for service in of_kind(documents, "Service"):
+        (pod,) = [pod for pod in pods(documents) if selects(service["spec"]["selector"], pod.labels)]
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= set(pod.ports()), service["metadata"][
+            "name"
+        ]
+
+
+def test_routes_from_outside_lead_to_ports_of_services(documents):
+    for ingress in of_kind(documents, "Ingress"):
+        for rule in ingress["spec"]["rules"]:
+            backend = rule["http"]["paths"][0]["backend"]["service"]
+            service = named(documents, "Service", backend["name"])
+            assert backend["port"]["name"] in [port["name"] for port in service["spec"]["ports"]]
+    for route in of_kind(documents, "HTTPRoute"):
+        (backend,) = route["spec"]["rules"][0]["backendRefs"]
+        service = named(documents, "Service", backend["name"])
+        assert backend["port"] in [port["port"] for port in service["spec"]["ports"]]
+
+
+def test_probes_ask_ports_and_paths_that_exist(documents):
+    paths = {"metrics": {"/healthz", "/readyz"}, "monitor": {"/healthz"}, "http": {"/ping"}}
+    for pod in pods(documents):
+        for container in pod.spec["containers"]:
+            ports = {port["name"] for port in container.get("ports", [])}
+            for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+                probe = container.get(name, {})
+                if asked := probe.get("httpGet"):
+                    assert asked["port"] in ports, pod.owner
+                    assert asked["path"].partition("?")[0] in paths[asked["port"]], pod.owner
+                    assert probe["timeoutSeconds"] >= 5, "a probe that answers no takes four seconds"
+                elif asked := probe.get("tcpSocket"):
+                    assert asked["port"] in ports, pod.owner
+
+
+def test_whatever_runs_on_is_probed(documents):
+    for pod in pods(documents):
+        if pod.owner.startswith(("Deployment", "StatefulSet")):
+            assert {"livenessProbe", "readinessProbe"} <= set(pod.spec["containers"][0]), pod.owner
+
+
+def test_config_maps_and_secrets_that_are_used_exist_with_their_keys(documents, example):
+    """A Secret that the values name is the operator's."""
+    there = {one["metadata"]["name"]: data_of(one) for one in of_kind(documents, "ConfigMap", "Secret")}
+    values = (Helm.chart / "examples" / f"{example}.yaml").read_text()
+    made = {one["spec"]["secretName"] for one in of_kind(documents, "Certificate")}
+    for pod in pods(documents):
+        for name, keys in _references(pod.spec):
+            if name in there:
+                assert keys <= set(there[name]), (pod.owner, name)
+            else:
+                assert name in made or re.search(rf"\b{name}\b", values), (pod.owner, name)
+
+
+def _references(spec):
+    """Names of ConfigMaps and Secrets, each with the keys that must be there."""
+    volumes = {}
+    for volume in spec["volumes"]:
+        source = volume.get("configMap") or volume.get("secret")
+        if source:
+            name = source.get("name") or source["secretName"]
+            volumes[volume["name"]] = name
+            yield name, {item["key"] for item in source.get("items", [])}
+    for container in (*spec.get("initContainers", []), *spec["containers"]):
+        for variable in container.get("env", []):
+            if wanted := variable.get("valueFrom", {}).get("secretKeyRef"):
+                yield wanted["name"], {wanted["key"]}
+        for mount in container["volumeMounts"]:
+            if mount["name"] in volumes and "subPath" in mount:
+                yield volumes[mount["name"]], {mount["subPath"]}
+
+
+def test_what_is_mounted_is_a_volume_and_what_is_a_volume_is_mounted(documents):
+    for pod in pods(documents):
+        owner = named(documents, *pod.owner.split(" "))
+        claims = [one["metadata"]["name"] for one in owner.get("spec", {}).get("volumeClaimTemplates", [])]
+        volumes = [volume["name"] for volume in pod.spec["volumes"]]
+        mounted = {mount["name"] for one in pod.containers for mount in one["volumeMounts"]}
+        assert mounted == {*volumes, *claims}, pod.owner
+
+
+def test_settings_are_settings(documents, tmp_path):
+    """The file, and the environment of every container, read by what reads them there."""
+    for pod in pods(documents):
+        for container in pod.containers:
+            if not container["image"].startswith(OURS) or not container.get("env"):
+                continue
+            file = tmp_path / "jetpost.toml"
+            file.write_text(settings_file(documents))
+            variables = {one["name"]: one.get("value", "a text of 16 chars") for one in container["env"]}
+            load(file, {**variables, "JETPOST_CONFIG": str(file)})
+
+
+def test_secrets_never_stand_in_a_config_map(documents):
+    for text in (text for one in of_kind(documents, "ConfigMap") for text in data_of(one).values()):
+        assert not re.search(r"^\s*\w*(password|secret|token|private_key)s? =", text, re.MULTILINE)
+
+
+def test_commands_are_commands(documents, tmp_path):
+    campaign = tmp_path / "campaign.toml"
+    campaign.touch()
+    for pod in pods(documents):
+        for container in pod.containers:
+            if container["image"].startswith(OURS):
+                arguments = [str(campaign) if one.startswith("/campaign/") else one for one in container["args"]]
+                _parse(typer.main.get_command(cli.app), arguments)
+
+
+def _parse(command, arguments):
+    """As the command line would, without running anything. Raises a usage error."""
+    while hasattr(command, "commands"):
+        command = command.commands[arguments[0]]
+        arguments = arguments[1:]
+    command.make_context(command.name, list(arguments))
+
+
+def test_images_are_named_exactly(documents):
+    for pod in pods(documents):
+        for container in pod.containers:
+            assert re.search(r":[\w.-]*\d[\w.-]*$|@sha256:", container["image"]), container["image"]
+            assert not container["image"].endswith(":latest")
+
+
+def test_pods_keep_to_the_restricted_standard(documents, example):
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted"""
+    for pod in pods(documents):
+        spec, security = pod.spec, pod.spec["securityContext"]
+        assert security["runAsNonRoot"] is True
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert (security.get("runAsUser") is None) == (example == "openshift"), pod.owner
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["enableServiceLinks"] is False
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+        for volume in spec["volumes"]:
+            assert set(volume) - {"name"} <= {"configMap", "secret", "emptyDir", "persistentVolumeClaim"}
+        for container in pod.containers:
+            inner = container["securityContext"]
+            assert inner["allowPrivilegeEscalation"] is False
+            assert inner["readOnlyRootFilesystem"] is True
+            assert inner["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_every_container_says_what_it_needs_at_most(documents):
+    for pod in pods(documents):
+        for container in pod.containers:
+            for kind in ("requests", "limits"):
+                assert {"cpu", "memory"} <= set(container["resources"][kind]), pod.owner
+
+
+def test_a_pod_has_time_to_end(documents):
+    settings = tomllib.loads(settings_file(documents))
+    stop_seconds = settings.get("sender", {}).get("stop_seconds", Settings().sender.stop_seconds)
+    (sender,) = [pod for pod in pods(documents) if pod.component == "sender"]
+    assert sender.spec["terminationGracePeriodSeconds"] >= stop_seconds + 30
+
+
+def test_only_those_who_need_a_secret_have_it(documents):
+    for pod in pods(documents):
+        for container in pod.containers:
+            has = {one["name"] for one in container.get("env", [])}
+            if pod.component in ("sender", "ingester", "setup", "web"):
+                assert "JETPOST_PRODUCER_LINK_SECRET" not in has
+            if pod.component in ("producer", "sender", "public", "bounces", "demo", "campaign"):
+                assert not has & {"JETPOST_ANALYTICS_CLICKHOUSE_URL", "CLICKHOUSE_PASSWORD"}
+            if pod.component != "sender":
+                assert not [name for name in has if name.startswith("JETPOST_SENDER_POOLS")]
+
+
+def test_scalers_ask_for_metrics_that_exist_where_they_are(documents):
+    for scaled in of_kind(documents, "ScaledObject"):
+        (trigger,) = scaled["spec"]["triggers"]
+        asked = trigger["metadata"]
+        host, port = re.fullmatch(r"http://([\w-]+)\.mail\.svc:(\d+)/metrics", asked["url"]).groups()
+        service = named(documents, "Service", host)
+        assert int(port) in [one["port"] for one in service["spec"]["ports"]]
+        assert service["spec"]["selector"]["app.kubernetes.io/component"] == "ingester"
+        (metric,) = [one for one in metrics.EXPOSED["ingester"] if one._name == asked["valueLocation"]]
+        assert metric._labelnames == ("reason",), "there is one series, or valueLocation must say which"
+        assert trigger["metricType"] == "AverageValue"
+    for scaler in of_kind(documents, "ScaledObject", "HorizontalPodAutoscaler"):
+        target = named(documents, "Deployment", scaler["spec"]["scaleTargetRef"]["name"])
+        assert "replicas" not in target["spec"], "the scaler decides"
+
+
+def test_prometheus_finds_every_process(documents):
+    for monitor in of_kind(documents, "PodMonitor"):
+        components = monitor["spec"]["selector"]["matchExpressions"][0]["values"]
+        measured = [pod for pod in pods(documents) if "metrics" in pod.ports()]
+        assert sorted(components) == sorted(pod.component for pod in measured)
+
+
+def test_rules_and_dashboard_are_the_files(documents):
+    for rules in of_kind(documents, "PrometheusRule"):
+        assert rules["spec"] == yaml.safe_load((Helm.chart / "files" / "alerts.yaml").read_text())
+    for board in [one for one in of_kind(documents, "ConfigMap") if one["metadata"]["name"].endswith("dashboard")]:
+        assert board["data"]["jetpost.json"].strip() == (Helm.chart / "files" / "dashboard.json").read_text().strip()
+
+
+def test_a_dkim_key_lies_where_the_settings_look_for_it(documents):
+    files = [Path(found) for found in re.findall(r'= "(/etc/jetpost/files/[^"]+)"', settings_file(documents))]
+    mounted = {mount["mountPath"] for pod in pods(documents) for one in pod.containers for mount in one["volumeMounts"]}
+    assert {str(file.parent) for file in files} <= mounted
+
+
+def test_clickhouse_has_a_configuration_that_is_xml(rendered):
+    data = named(rendered.documents("default"), "ConfigMap", "jetpost-clickhouse")["data"]
+    users = ET.fromstring(data["users.xml"])
+    assert users.find("users/jetpost/password").attrib == {"from_env": "CLICKHOUSE_PASSWORD"}
+    assert ET.fromstring(data["server.xml"]).find("logger/console").text == "1"
+
+
+def test_the_schema_of_config_has_the_settings():
+    """A guard of the tests above: nothing is checked where nothing is found."""
+    assert len(leaves(Settings)) > 100
+    assert len(EXAMPLES) >= 12
