@@ -165,9 +165,14 @@ def _let_go(
 
 
 def _pool_for(campaign: Campaign, provider: str, limits: Mapping[str, Limit]) -> str:
-    """The first pool of its route that can be reached, as senders choose it."""
+    """The first pool of its route that can take mails, as senders choose it (`sender.routing`)."""
     route = campaign.pools_for(provider)
-    return next((pool for pool in route if not limits.get(pool, Limit()).down), route[0])
+    return next((pool for pool in route if _can(pool, provider, limits)), route[0])
+
+
+def _can(pool: str, provider: str, limits: Mapping[str, Limit]) -> bool:
+    holding = [limits.get(name, Limit()) for name in (pool, name_of((pool, provider)))]
+    return not any(limit.down or limit.is_used_up for limit in holding)
 
 
 def _canary_part(campaign: Campaign, health: Health, mails: float) -> float:

@@ -1,8 +1,8 @@
 """How many mails a limit lets pass in a time, and how long so many take. Pure.
 
-A lane that its provider has slowed down comes back by itself (`events.pace`), and a day's mails are there again at midnight: so what
-passes is not the rate of this moment times the time. That it will be faster than what was too much for its provider once is not
-counted on before it is.
+A lane that its provider has slowed down comes back by itself (`events.pace`), and a day's mails are there again at midnight: so
+what passes is not the rate of this moment times the time. That it will be faster than what was too much for its provider once
+is not counted on before it is.
 """
 
 from __future__ import annotations

@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from analytics import queues
 from analytics.errors import AnalyticsError
 from analytics.patience import Patience
-from analytics.reports import Reports
 from analytics.scaling import gathering, gauges, memory, seen
 from analytics.scaling.deciding import decide
 from analytics.scaling.decision import Decision, State
@@ -24,6 +23,7 @@ from analytics.settings import AnalyticsSettings
 from events import campaigns, streams
 from events.bus import Bus
 from events.errors import BusError
+from events.ledger import Ledger
 from events.patience import Stopped, sleep
 
 ONCE_PER_SECOND: Final = 1.0
@@ -65,21 +65,34 @@ async def _read(bus: Bus) -> Stored | None:
         return None  # of another release: decided anew within a second
 
 
+class Ledgers(Protocol):
+    """`analytics.reports.Reports`, as far as it matters here."""
+
+    async def ledger(self, campaign: str) -> Ledger: ...
+
+
 async def run(
-    bus: Bus, reports: Reports, settings: AnalyticsSettings, *, clock: Callable[[], float], stop: asyncio.Event
+    bus: Bus,
+    reports: Ledgers,
+    settings: AnalyticsSettings,
+    *,
+    clock: Callable[[], float],
+    stop: asyncio.Event,
+    count_seconds: float = COUNT_SECONDS,
 ) -> None:
     """Decide every second, until `stop` is set, whatever becomes of ClickHouse."""
     scaler = Scaler(bus, settings.scaling, clock)
     deciding, counting = Patience("scale", settings, stop), Patience("forecast", settings, stop)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_again(scaler.look, ONCE_PER_SECOND, deciding, stop))
-        group.create_task(_again(lambda: scaler.count(reports), COUNT_SECONDS, counting, stop))
+    beside = asyncio.create_task(again(lambda: scaler.count(reports), count_seconds, counting, stop))
+    try:
+        await again(scaler.look, ONCE_PER_SECOND, deciding, stop)
+    finally:
+        beside.cancel()  # it may wait for a ClickHouse that does not answer
+        await asyncio.wait({beside})
 
 
-async def _again(
-    call: Callable[[], Awaitable[object]], seconds: float, patience: Patience, stop: asyncio.Event
-) -> None:
-    """Whatever happens to it: senders that are wanted too late are no reason to count too late as well."""
+async def again(call: Callable[[], Awaitable[object]], seconds: float, patience: Patience, stop: asyncio.Event) -> None:
+    """Call it until `stop` is set, whatever happens to it: senders that are wanted too late are no reason to end an ingester."""
     with contextlib.suppress(Stopped):
         while not await sleep(seconds, stop):
             try:
@@ -121,7 +134,7 @@ class Scaler:
         await self._store(Stored(decision, state, known))
         return decision
 
-    async def count(self, reports: Reports) -> None:
+    async def count(self, reports: Ledgers) -> None:
         """Ask ClickHouse how far campaigns are. Raises `ClickHouseUnavailable`, too."""
         counted = {name: await reports.ledger(name) for name in self._moving}
         self._counted |= {name: Tried(max(0, found.queued), found.retrying) for name, found in counted.items()}

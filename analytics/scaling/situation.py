@@ -31,6 +31,11 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     down: bool = False
     """No sender can connect."""
 
+    @property
+    def is_used_up(self) -> bool:
+        """Nothing more goes today."""
+        return self.daily is not None and self.used >= self.daily
+
 
 class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is left to send of a campaign."""
