@@ -1,4 +1,6 @@
-"""Sender processes that share a limit through a real nats-server, one of them killed: what a real mail server sees of it."""
+"""Sender processes that share a limit through a real nats-server: what a real mail server sees of it when one is killed, when one
+stops, and when a person raises the limit.
+"""
 
 import asyncio
 import os
@@ -8,6 +10,7 @@ import time
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
 from benchmarks.campaigns.throttle import most_in_a_second
 from events import facts, ids, schemas, streams, subjects
@@ -20,10 +23,15 @@ from jetpost.logs import LogSettings
 from jetpost.settings import Settings, to_environment
 from jetpost.simulator import client
 from jetpost.supervisor import Child, Component
+from sender.adaptive import slowing
 from sender.settings import Relay, SenderSettings
+from sender.throttle.keeper import Keeper
 from sender.throttle.limits import Limits
+from sender.throttle.state import lane_key
 
 MAILS = 400
+DAILY = 60
+DOMAINS = {"gmail": "gmail.com", "yahoo": "yahoo.com"}
 ACK_WAIT_SECONDS = 10.0
 POOL = Limits(rate=100, burst=40)
 GMAIL = Limits(rate=15, burst=6)
@@ -67,7 +75,7 @@ async def queue(bus):
 
 def message(number):
     provider = PROVIDERS[number % len(PROVIDERS)]
-    recipient = f"{number}@{'gmail.com' if provider == 'gmail' else 'example.org'}"
+    recipient = f"{number}@{DOMAINS.get(provider, 'example.org')}"
     mail_id = ids.mail_id("spring", recipient)
     text = f"Message-ID: <{mail_id}.spring@example.com>\r\nSubject: x\r\n\r\nHello\r\n"
     body = Compressor(b"Hello\r\n").compress(text.encode())
@@ -83,17 +91,20 @@ async def until(condition):
             await asyncio.sleep(0.02)
 
 
+def settings_of(empty_nats_server, tmp_path, simulator, **relay):
+    return Settings(
+        data_dir=tmp_path,
+        nats=BusSettings(url=empty_nats_server.url, ack_wait_seconds=ACK_WAIT_SECONDS),
+        sender=SenderSettings(pools={"main": Relay(port=int(simulator.addresses["smtp"]), pipeline_depth=4, **relay)}),
+        log=LogSettings(format="json"),
+    )
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
 async def test_senders_one_of_which_is_killed_keep_to_one_limit(bus, start, empty_nats_server, tmp_path):
     simulator = await start("simulator", ("simulator", "--port=0", f"--state-dir={tmp_path / 'simulator'}"))
     control = int(simulator.addresses["control"])
-    relay = Relay(port=int(simulator.addresses["smtp"]), limits=POOL, lanes={"gmail": GMAIL}, pipeline_depth=4)
-    settings = Settings(
-        data_dir=tmp_path,
-        nats=BusSettings(url=empty_nats_server.url, ack_wait_seconds=ACK_WAIT_SECONDS),
-        sender=SenderSettings(pools={"main": relay}),
-        log=LogSettings(format="json"),
-    )
+    settings = settings_of(empty_nats_server, tmp_path, simulator, limits=POOL, lanes={"gmail": GMAIL})
 
     async def taken(number):
         return (await client.counters(control)).messages >= number
@@ -119,3 +130,28 @@ async def test_senders_one_of_which_is_killed_keep_to_one_limit(bus, start, empt
     words = Counter(facts.type_of(fact) for fact in told if isinstance(fact, facts.EmailAccepted | facts.EmailInDoubt))
     assert words["accepted"] + words["in_doubt"] == MAILS
     assert words["in_doubt"] <= POOL.burst  # what a killed sender had claimed: no more than it had tokens for
+
+
+async def test_a_day_is_used_to_its_end_although_a_sender_stopped_and_a_limit_that_is_raised_counts_at_once(
+    bus, start, empty_nats_server, tmp_path
+):
+    simulator = await start("simulator", ("simulator", "--port=0", f"--state-dir={tmp_path / 'simulator'}"))
+    control = int(simulator.addresses["control"])
+    slow = {"gmail": Limits(daily=DAILY), "yahoo": Limits(rate=0.005)}
+    settings = settings_of(empty_nats_server, tmp_path, simulator, lanes=slow)
+
+    async def taken(provider, number):
+        return sum((await client.arrivals(control)).get(provider, {}).values()) >= number
+
+    first = await start("sender-1", ("sender", "run"), settings)
+    await queue(bus)
+    await until(lambda: taken("gmail", DAILY // 3))
+    await first.stop()
+    await start("sender-2", ("sender", "run"), settings)
+    await until(lambda: taken("gmail", DAILY))
+    await until(lambda: taken("yahoo", 1))
+    assert (await Keeper(bus).change(lane_key("main", "gmail"), lambda state: state)).used == DAILY
+    raised = slowing.override(200.0, time.time())  # as `jetpost lanes limit` does
+    await Keeper(bus).change(lane_key("main", "yahoo"), lambda state: replace(state, pace=raised))
+    await until(lambda: taken("yahoo", MAILS // len(PROVIDERS)))  # at the old limit a mail in 200 s
+    assert not await taken("gmail", DAILY + 1)

@@ -253,7 +253,7 @@ async def after_two_failovers(seconds):
         pooled[lane.pool].add(lane)
     router.health["main"].failed()
     running = asyncio.create_task(router.run(lanes.values))
-    await asyncio.sleep(10)
+    await asyncio.sleep(20)
     router.health["second"].failed()
     await asyncio.sleep(seconds)
     moved, tried = {provider: lane.pool for provider, lane in lanes.items()}, sessions["main"].tried
