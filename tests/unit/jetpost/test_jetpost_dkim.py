@@ -80,6 +80,20 @@ def test_key_files_are_for_their_owner_alone(keys, tmp_path):
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
 
 
+def test_a_folder_that_is_not_there_is_made_for_its_owner_alone(tmp_path):
+    run("dkim", "keygen", "example.com", "--ed25519", "--selector", "s2", "--directory", "etc/keys")
+    folder = tmp_path / "etc" / "keys"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [file.name for file in folder.iterdir()] == ["example.com.s2-ed25519.pem"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    assert "file/keys cannot be made: Not a directory" in failing(
+        "dkim", "keygen", "example.com", "--directory", "file/keys"
+    )
+
+
 def test_what_is_configured_is_what_keygen_printed(keys):
     assert run("dkim", "records").splitlines() == keys.splitlines()[1:3]
     assert run("dkim", "records", "example.com") == run("dkim", "records")
