@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Final, get_args
 
+import msgspec
+
 from analytics.reports import CampaignSummary, FirstAttempts, RatePoint
-from analytics.web.models import CampaignInfo, Progress
+from analytics.web.models import CampaignInfo, LaneDepth, Progress
+from events.providers import PROVIDERS
 from events.schemas import Campaign, CampaignStatus
 
 CHART_POINTS: Final = 120
@@ -47,6 +51,8 @@ def info_of(campaign: Campaign) -> CampaignInfo:
         name=campaign.name,
         status=campaign.status,
         pool=campaign.pool,
+        pools=pools_of(campaign),
+        routes=campaign.routes,
         policy=campaign.policy,
         subject=campaign.subject,
         from_header=campaign.from_header,
@@ -68,6 +74,12 @@ def info_of(campaign: Campaign) -> CampaignInfo:
     )
 
 
+def pools_of(campaign: Campaign) -> list[str]:
+    """All that its mails may go through, the preferred ones first."""
+    routes = [campaign.pools_for(provider) for provider in PROVIDERS]
+    return list(dict.fromkeys(pool for choice in zip_longest(*routes) for pool in choice if pool is not None))
+
+
 def info_from_facts(summary: CampaignSummary) -> CampaignInfo:
     """What the facts alone tell of a campaign that the bus no longer knows, or cannot be asked about."""
     status: CampaignStatus = next((known for known in get_args(CampaignStatus) if known == summary.status), "running")
@@ -76,6 +88,7 @@ def info_from_facts(summary: CampaignSummary) -> CampaignInfo:
         name=summary.name,
         status=status,
         pool=summary.pool,
+        pools=[summary.pool],
         created_at=summary.started_at,
         finished_at=summary.finished_at,
         duplicates=summary.duplicates,
@@ -92,14 +105,25 @@ def progress_of(summary: CampaignSummary, info: CampaignInfo) -> Progress:
         consistent=ledger.consistent,
         share_settled=ledger.settled / planned if planned else 0.0,
         rate=summary.rate if info.finished_at is None else 0.0,
-        eta_seconds=eta_seconds(ledger.queued + ledger.retrying, summary.rate, info),
+        eta_seconds=eta_seconds(ledger.queued, ledger.retrying, summary.rate, info),
     )
 
 
-def eta_seconds(remaining: int, rate: float, info: CampaignInfo) -> float | None:
-    """Seconds until nothing remains, if the rate stays; None where that says nothing."""
+def held_up(progress: Progress, lanes: Sequence[LaneDepth]) -> Progress:
+    """Where mails wait in lanes that are stopped or paused, the rate of the others does not tell when all is done."""
+    held = [lane for lane in lanes if lane.held and (lane.waiting or lane.in_flight)]
+    if not held:
+        return progress
+    if any(lane.held == "stopped" for lane in held):
+        return msgspec.structs.replace(progress, eta_seconds=None, held="stopped")
+    until = max((lane.held_until for lane in held if lane.held_until is not None), default=None)
+    return msgspec.structs.replace(progress, eta_seconds=None, held="paused", held_until=until)
+
+
+def eta_seconds(queued: int, retrying: int, rate: float, info: CampaignInfo) -> float | None:
+    """Seconds until nothing remains, if the rate stays; None where that says nothing. Retries alone go when their time comes."""
     moving = info.status == "running" and info.finished_at is None and rate > 0
-    return remaining / rate if moving and remaining > 0 else None
+    return (queued + retrying) / rate if moving and queued > 0 else None
 
 
 def mails_per_second(attempts: FirstAttempts, started_at: float | None) -> float:

@@ -82,7 +82,7 @@ def with_stopped(health: Health, stopped: Mapping[str, Mapping[str, Opening]]) -
 def of_campaign(health: Health, info: CampaignInfo, made: Progress, lanes: Sequence[LaneDepth], now: float) -> Health:
     """The health, with what is wrong with this campaign."""
     settled_in = not info.scheduled and now - figures.began_at(info, now) > 2 * RATE_WINDOW_SECONDS
-    due = any(lane.waiting or lane.in_flight for lane in lanes)
+    due = any(lane.waiting or lane.in_flight for lane in lanes if not lane.held)
     is_still = info.status in {"planning", "running"} and settled_in and due and made.rate == 0
     return _also(health, STANDING_STILL) if is_still and health.analytics == "live" else health
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -38,6 +38,11 @@ class CampaignInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     status: CampaignStatus
     pool: str
+    """Where its mails queue up; those of a mailbox provider with an entry in `routes` go through other pools."""
+    pools: list[str] = []
+    """All that its mails may go through, the preferred ones first."""
+    routes: dict[str, tuple[str, ...]] = {}
+    """By mailbox provider the pools that its mails go through, the preferred one first; where it has no entry: `pool`."""
     policy: DeliveryPolicy = "at_most_once"
     subject: str = ""
     from_header: str = ""
@@ -65,6 +70,14 @@ class CampaignInfo(msgspec.Struct, frozen=True, kw_only=True):
     tracking: Tracking = Tracking()
     """What its mails let be counted."""
 
+    def pools_for(self, provider: str) -> tuple[str, ...]:
+        """The pools for mails to this mailbox provider, the preferred one first."""
+        return self.routes.get(provider) or (self.pool,)
+
+
+Held: TypeAlias = Literal["", "stopped", "paused"]
+"""Mails wait that do not go: the circuit breaker stopped their lane, or their provider asked to pause."""
+
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a campaign has come."""
@@ -79,14 +92,24 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
     """Outcomes per second, now."""
     eta_seconds: float | None
-    """Until nothing is queued or retrying at this rate; null where it stands still or has ended."""
+    """Until nothing is queued or retrying at this rate; null where that says nothing: it stands still or has ended, only retries
+    are left, or `held` says that mails do not go."""
+    held: Held = ""
+    held_until: float | None = None
+    """When the last pause of `held` ends, as far as the provider has said."""
 
 
 class LaneDepth(msgspec.Struct, frozen=True, kw_only=True):
     """What lies in one lane's queue."""
 
     pool: str
+    """Where they lie."""
     provider: str
+    pools: tuple[str, ...] = ()
+    """Through which they go, the preferred one first."""
+    held: Held = ""
+    held_until: float | None = None
+    """When the pause ends, as far as the provider has said."""
     waiting: int
     """Mails that no sender has taken yet."""
     in_flight: int

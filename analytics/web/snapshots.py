@@ -13,8 +13,9 @@ import msgspec
 from analytics.engagement import Engagement
 from analytics.errors import AnalyticsError
 from analytics.reports import NEWEST_CAMPAIGNS, CampaignSummary, EventFilter, RatePoint
-from analytics.web import figures, health
+from analytics.web import depths, figures, health
 from analytics.web.answers import Answers
+from analytics.web.depths import Holds
 from analytics.web.models import (
     CampaignCard,
     CampaignDetail,
@@ -29,12 +30,9 @@ from analytics.web.models import (
     RateSeries,
 )
 from analytics.web.sources import Reports
-from events import breaker, campaigns, streams
-from events import lanes as all_lanes
-from events.breaker import Opening
+from events import campaigns
 from events.bus import Bus
-from events.errors import BusError, RetryLater
-from events.lanes import LaneNow
+from events.errors import RetryLater
 from events.ledger import Ledger
 from events.schemas import Campaign
 
@@ -68,41 +66,31 @@ class Composer:
 
     async def overview(self) -> Overview:
         known = await self._known()
-        cards = [await self._card(info, known) for info in list(known.infos.values())[:NEWEST_CAMPAIGNS]]
-        found = health.with_stopped(known.health, await self._stopped())
-        return Overview(at=self._clock(), health=found, campaigns=cards, lanes=await self._held_back())
+        held_by = await depths.holds(self._bus, self._clock())
+        cards = [await self._card(info, known, held_by) for info in list(known.infos.values())[:NEWEST_CAMPAIGNS]]
+        found = health.with_stopped(known.health, held_by.stopped)
+        return Overview(at=self._clock(), health=found, campaigns=cards, lanes=list(held_by.slow))
 
     async def detail(self, campaign_id: str) -> CampaignDetail:
         """Raises `CampaignNotFound`."""
         known = await self._known(campaign_id)
         info = _info(known, campaign_id)
-        counted = await self._figures_if_possible(info, known)
-        lanes = await self._lanes(info)
+        held_by, lanes = await self._lanes(info)
+        counted = await self._figures_if_possible(info, known, lanes)
         return CampaignDetail(
             at=self._clock(),
-            health=health.with_stopped(self._health_of(info, known, counted, lanes), await self._stopped(info)),
+            health=health.with_stopped(self._health_of(info, known, counted, lanes), held_by.stopped),
             campaign=info,
             figures=counted,
             lanes=lanes,
         )
 
-    async def _held_back(self) -> list[LaneNow]:
-        """Lanes that are not as fast as usual; none where the bus does not tell."""
-        try:
-            return all_lanes.look_at_all(await all_lanes.read(self._bus), self._clock())
-        except BusError:
-            return []
-
-    async def _stopped(self, info: CampaignInfo | None = None) -> dict[str, dict[str, Opening]]:
-        """By campaign what the circuit breaker stops; nothing where the bus does not tell."""
-        try:
-            if info is None:
-                known = await breaker.all_of(self._bus)
-            else:
-                known = [await breaker.get(self._bus, info.id)] if info.finished_at is None else []
-        except BusError:
-            return {}
-        return {one.campaign: found for one in known if (found := breaker.stopped(one))}
+    async def _lanes(self, info: CampaignInfo) -> tuple[Holds, list[LaneDepth]]:
+        """What lies in the campaign's lanes, and what keeps it there; nothing of one that has ended."""
+        if info.finished_at is not None:
+            return Holds(), []
+        held_by = await depths.holds(self._bus, self._clock(), info.id)
+        return held_by, await depths.of_campaign(self._bus, info, held_by)
 
     def _health_of(self, info: CampaignInfo, known: _Known, counted: Figures | None, lanes: list[LaneDepth]) -> Health:
         if counted is None:
@@ -113,11 +101,11 @@ class Composer:
         """Raises `CampaignNotFound`, and `ClickHouseUnavailable`: a report is complete or none."""
         known = await self._known(campaign_id, tolerant=False)
         info = _info(known, campaign_id)
-        counted = await self._figures(info, known.summaries.get(campaign_id) or _unstarted(info))
-        lanes = await self._lanes(info)
+        held_by, lanes = await self._lanes(info)
+        counted = await self._figures(info, known.summaries.get(campaign_id) or _unstarted(info), lanes)
         return CampaignReport(
             at=self._clock(),
-            health=health.with_stopped(self._health_of(info, known, counted, lanes), await self._stopped(info)),
+            health=health.with_stopped(self._health_of(info, known, counted, lanes), held_by.stopped),
             campaign=info,
             figures=counted,
             lanes=lanes,
@@ -210,9 +198,12 @@ class Composer:
         except RetryLater:
             return []
 
-    async def _card(self, info: CampaignInfo, known: _Known) -> CampaignCard:
+    async def _card(self, info: CampaignInfo, known: _Known, held_by: Holds) -> CampaignCard:
         summary = known.summaries.get(info.id)
         progress = figures.progress_of(summary, info) if summary else None
+        if progress is not None:
+            lanes = await depths.of_campaign(self._bus, info, held_by, only_held=True)
+            progress = figures.held_up(progress, lanes)
         return CampaignCard(campaign=info, progress=progress, sparkline=await self._sparkline(info, known))
 
     async def _sparkline(self, info: CampaignInfo, known: _Known) -> list[int]:
@@ -230,19 +221,19 @@ class Composer:
             self._sparklines[info.id] = info.finished_at, sparkline
         return sparkline
 
-    async def _figures_if_possible(self, info: CampaignInfo, known: _Known) -> Figures | None:
+    async def _figures_if_possible(self, info: CampaignInfo, known: _Known, lanes: list[LaneDepth]) -> Figures | None:
         summary = known.summaries.get(info.id)
         if known.health.analytics == "unavailable" or summary is None:
             return None
         try:
-            return await self._figures(info, summary)
+            return await self._figures(info, summary, lanes)
         except AnalyticsError:
             return None
 
-    async def _figures(self, info: CampaignInfo, summary: CampaignSummary) -> Figures:
+    async def _figures(self, info: CampaignInfo, summary: CampaignSummary, lanes: list[LaneDepth]) -> Figures:
         attempts = await self._answers.get(("attempts", info.id), lambda: self._reports.first_attempts(info.id))
         return Figures(
-            progress=figures.progress_of(summary, info),
+            progress=figures.held_up(figures.progress_of(summary, info), lanes),
             batches_planned=summary.batches_planned,
             batches_queued=summary.batches_queued,
             mails_per_second=figures.mails_per_second(attempts, info.started_at or summary.started_at),
@@ -250,21 +241,6 @@ class Composer:
             sizes=await self._answers.get(("sizes", info.id), lambda: self._reports.sizes(info.id)),
             first_attempts=attempts,
         )
-
-    async def _lanes(self, info: CampaignInfo) -> list[LaneDepth]:
-        if info.finished_at is not None:
-            return []
-        try:
-            return [depth for spec in streams.lanes(info.id, info.pool) if (depth := await self._depth(info, spec))]
-        except BusError:
-            return []
-
-    async def _depth(self, info: CampaignInfo, spec: streams.ConsumerSpec) -> LaneDepth | None:
-        state = await self._bus.consumer_state(spec.stream, spec.name)
-        if state is None:
-            return None
-        provider = spec.name.rsplit("--", 1)[1]
-        return LaneDepth(pool=info.pool, provider=provider, waiting=state.waiting, in_flight=state.in_flight)
 
 
 def _infos(stored: list[Campaign], summaries: Mapping[str, CampaignSummary]) -> dict[str, CampaignInfo]:

@@ -10,7 +10,7 @@ from web_samples import SampleReports, sample_bus, sample_plays
 
 from analytics.web import server
 from analytics.web.settings import WebSettings
-from events import campaigns, schedule, streams
+from events import breaker, campaigns, schedule, streams
 from events.ledger import Ledger
 from events.pace import Pace, Why
 
@@ -52,6 +52,7 @@ async def page(tmp_path):
         yield page
 
 
+TIME_LEFT = "[...document.querySelectorAll('.tile')].find((tile) => tile.textContent.startsWith('Time left'))"
 CELLS = """Object.fromEntries([...document.querySelectorAll("#ledger tr[data-outcome]")]
     .map((row) => [row.dataset.outcome, Number(row.querySelector("td").textContent.replaceAll(/\\D/g, ""))]))"""
 
@@ -95,6 +96,31 @@ async def test_lanes_that_are_held_back_are_listed_with_the_reason(served, bus, 
     told = await page.evaluate("document.querySelector('[aria-label=Lanes] tbody').textContent")
     assert "main · Gmail" in told
     assert "421 4.7.28 An unusual rate" in told
+    assert page.complaints == []
+
+
+async def test_lanes_that_stand_still_are_named_in_place_of_a_time_and_all_pools_are(served, bus, page):
+    routes = {"gmail": ("warm-ip", "relay")}
+    await campaigns.change(bus, "spring-launch", lambda one: msgspec.structs.replace(one, routes=routes))
+    await page.open(f"{served}/campaigns/spring-launch")
+    await page.wait_for("document.querySelector('.meta')?.textContent.includes('Poolswarm-ip, relay')")
+    await page.wait_for(f"/^\\d/.test({TIME_LEFT}?.querySelector('strong').textContent)")
+
+    pace = Pace(rate=1.0, peak=9.0, decreased_at=time.time(), slow_since=time.time(), not_before=time.time() + 900)
+    await (await bus.bucket(streams.THROTTLE)).put("relay.yahoo", msgspec.json.encode({"pace": pace}))
+    await page.wait_for(f"{TIME_LEFT}.querySelector('strong').textContent === 'Paused'")
+    assert "only Yahoo until" in await page.evaluate(f"{TIME_LEFT}.textContent")
+    assert "paused until" in await page.evaluate("document.querySelector('[aria-label=Queue] table').textContent")
+
+    opening = breaker.Opening(time.time(), "blocks", 30, 400, 0.05, "30 of 400 mails were refused", stated=True)
+    await breaker.change(bus, "spring-launch", lambda health: breaker.open_lane(health, "warm-ip.gmail", opening))
+    await page.wait_for(f"{TIME_LEFT}.querySelector('strong').textContent === 'Stopped'")
+    assert "Gmail · warm-ip, relay · stopped" in await page.evaluate(
+        "document.querySelector('[aria-label=Queue] table').textContent"
+    )
+    await page.open(f"{served}/")
+    row = "document.querySelector('.campaign[data-status=running]')"
+    await page.wait_for(f"{row}?.textContent.includes('a lane is stopped')")
     assert page.complaints == []
 
 

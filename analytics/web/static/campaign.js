@@ -7,7 +7,7 @@ import { engagement } from "./engagement.js";
 import { funnel } from "./funnel.js";
 import { head } from "./header.js";
 import { ledgerTable } from "./ledger.js";
-import { colourOf, OVER_TIME, statusOf } from "./outcomes.js";
+import { colourOf, OVER_TIME, PROVIDERS, statusOf } from "./outcomes.js";
 import { loading, tile } from "./overview.js";
 import { card, swatch } from "./parts.js";
 import { distribution, doubts, events, failures, providers, queue } from "./tables.js";
@@ -63,7 +63,7 @@ function tiles() {
   const slowest = tile("p99 latency");
   const left = tile("Time left");
   const node = h("div", { class: "tiles tiles-5" }, [accepted, pace, median, slowest, left].map((each) => each.node));
-  return { node, show: ({ at, campaign, figures }) => {
+  return { node, show: ({ at, campaign, figures, lanes }) => {
     const { progress, latency: quantiles, mails_per_second } = figures;
     accepted.set(number(progress.ledger.accepted), `${percent(progress.ledger.accepted / progress.ledger.planned || 0)} of ${number(progress.ledger.planned)}`);
     const ended = campaign.finished_at !== null;
@@ -71,18 +71,30 @@ function tiles() {
     else pace.set(perSecond(progress.rate), `per second; ${perSecond(mails_per_second)} on average`, "Rate now");
     median.set(quantiles.count ? duration(quantiles.p50) : NONE, "from queued to accepted");
     slowest.set(quantiles.count ? duration(quantiles.p99) : NONE, quantiles.count ? `p99.9 is ${duration(quantiles.p999)}` : "nothing accepted yet");
-    const [value, note, label] = remaining(campaign, progress, at);
+    const [value, note, label] = remaining(campaign, progress, at, lanes);
     left.set(value, note, label);
   } };
 }
 
-function remaining(campaign, progress, now) {
+function remaining(campaign, progress, now, lanes) {
   if (statusOf(campaign) === "scheduled") return [duration(Math.max(0, campaign.starts_at - now)), `starts ${fullTime(campaign.starts_at)}`, "Until it starts"];
   if (campaign.finished_at !== null) return [duration(campaign.finished_at - (campaign.started_at ?? campaign.created_at)), `ended ${moment(campaign.finished_at)}`, "Took"];
   if (campaign.status === "paused") return ["Paused", campaign.pause_reason ? "by Jetpost: see above" : `${number(progress.ledger.queued + progress.ledger.retrying)} waiting`, "Time left"];
+  if (progress.held) return held(progress, lanes);
+  const { queued, retrying } = progress.ledger;
+  if (queued === 0 && retrying > 0) return [NONE, `${number(retrying)} waiting for their next attempt`, "Time left"];
   if (progress.eta_seconds === null) return [NONE, "until mails are accepted", "Time left"];
   const more = campaign.planned === null ? "audience is still being read" : `done at about ${time(now + progress.eta_seconds)}`;
   return [duration(progress.eta_seconds), more, "Time left"];
+}
+
+/** Which lanes do not go; others may, but when all is done nobody knows. */
+function held({ held: word, held_until }, lanes) {
+  const due = lanes.filter((lane) => lane.waiting + lane.in_flight > 0);
+  const names = due.filter((lane) => lane.held === word).map(({ provider }) => PROVIDERS[provider] ?? provider);
+  const which = `${names.length < due.length ? "only " : ""}${names.join(", ")}`;
+  if (word === "stopped") return ["Stopped", `${which}: by the circuit breaker, see above`, "Time left"];
+  return ["Paused", `${which}${held_until === null ? "" : ` until ${time(held_until)}`}, as the provider asked`, "Time left"];
 }
 
 // Charts.

@@ -93,7 +93,7 @@ function fact() {
 }
 
 function about(campaign, now) {
-  const facts = [["Subject", campaign.subject || NONE], ["Pool", campaign.pool]];
+  const facts = [["Subject", campaign.subject || NONE], [campaign.pools.length > 1 ? "Pools" : "Pool", campaign.pools.join(", ")]];
   if (campaign.starts_at && !campaign.started_at) facts.push(["Starts", moment(campaign.starts_at), fullTime(campaign.starts_at)]);
   if (campaign.started_at) facts.push(["Started", `${moment(campaign.started_at)} (${ago(campaign.started_at, now)})`, fullTime(campaign.started_at)]);
   if (campaign.created_at) facts.push([campaign.starts_at ? "Planned" : "Started", `${moment(campaign.created_at)} (${ago(campaign.created_at, now)})`, fullTime(campaign.created_at)]);

@@ -119,12 +119,21 @@ function campaignRow() {
   return { node, update, tick: (now) => setText(when, startedAt ? ago(startedAt, now) : "") };
 }
 
+/** Of a campaign that is being sent: how long it still takes, or what it is at where nobody can tell. */
+function timeLeft(campaign, progress) {
+  if (progress?.held) return `a lane is ${progress.held}`;
+  if (progress?.eta_seconds) return `${duration(progress.eta_seconds)} left`;
+  if (campaign.status === "planning") return "reading on";
+  const { queued = 0, retrying = 0, planned = 0 } = progress?.ledger ?? {};
+  if (retrying > 0 && queued === 0) return "retries wait";
+  return planned > 0 && queued === 0 ? "settling" : "starting";
+}
+
 /** How fast it goes, or how long it took. */
 function pace(campaign, progress) {
   if (statusOf(campaign) === "scheduled") return [moment(campaign.starts_at), "starts then"];
   if (ACTIVE.has(campaign.status)) {
-    const planning = campaign.status === "planning" ? "reading on" : "starting";
-    return [`${perSecond(progress?.rate ?? 0)}/s`, progress?.eta_seconds ? `${duration(progress.eta_seconds)} left` : planning];
+    return [`${perSecond(progress?.rate ?? 0)}/s`, timeLeft(campaign, progress)];
   }
   if (campaign.finished_at && campaign.created_at) {
     return [duration(campaign.finished_at - (campaign.started_at ?? campaign.created_at)), campaign.status === "finished" ? "start to end" : "until cancelled"];

@@ -118,14 +118,22 @@ export function queue() {
     squeezed.style.width = known ? `max(3px, ${(100 * sizes.queued_bytes) / sizes.raw_bytes}%)` : "0";
     setText(saved, known ? `${ratio(sizes.ratio)}× smaller: ${bytes(sizes.raw_bytes / sizes.mails)} become ${bytes(sizes.queued_bytes / sizes.mails)} a mail` : "Known once the first batch is in the queue.");
   };
-  return { node, show: ({ figures, lanes: depths }) => {
+  return { node, show: ({ campaign, figures, lanes: depths }) => {
     if (figures) showSizes(figures.sizes);
     lanesTable.hidden = depths.length === 0;
     keyed(lanes, depths, (lane) => `${lane.pool} ${lane.provider}`, () =>
-      textRow([["th", ""], ["td", "num"], ["td", "num"]], (lane) => [PROVIDERS[lane.provider] ?? lane.provider, compact(lane.waiting), compact(lane.in_flight)]),
+      textRow([["th", ""], ["td", "num"], ["td", "num"]], (lane) => [laneName(lane, campaign), compact(lane.waiting), compact(lane.in_flight)]),
     );
   } };
 }
+
+/** With its pools where the campaign has several, and what keeps mails there. */
+function laneName(lane, campaign) {
+  const via = campaign.pools.length > 1 ? lane.pools.join(", ") : "";
+  return [PROVIDERS[lane.provider] ?? lane.provider, via, heldWord(lane)].filter(Boolean).join(" · ");
+}
+
+const heldWord = ({ held, held_until }) => (held === "paused" && held_until !== null ? `paused until ${time(held_until)}` : held);
 
 /** How long mails took, in doubling steps. */
 export function distribution() {

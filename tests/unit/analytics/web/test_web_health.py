@@ -20,12 +20,12 @@ def made(rate):
     return Progress(ledger=Ledger(), balanced=False, consistent=True, share_settled=0.0, rate=rate, eta_seconds=None)
 
 
-def depth(waiting):
-    return [LaneDepth(pool="main", provider="gmail", waiting=waiting, in_flight=0)]
+def depth(waiting, held):
+    return [LaneDepth(pool="main", provider="gmail", held=held, waiting=waiting, in_flight=0)]
 
 
-def of_campaign(rate=0.0, waiting=5, **changes):
-    return health.of_campaign(Health(), info(**changes), made(rate), depth(waiting), NOW).message
+def of_campaign(rate=0.0, waiting=5, held="", **changes):
+    return health.of_campaign(Health(), info(**changes), made(rate), depth(waiting, held), NOW).message
 
 
 def test_a_store_that_is_nearly_full_is_said_with_what_follows():
@@ -52,6 +52,10 @@ def test_mails_that_are_due_and_get_no_outcome_are_said():
 def test_a_campaign_that_moves_waits_for_retries_is_paused_or_has_just_begun_does_not_stand_still():
     assert of_campaign(rate=1.0) == of_campaign(waiting=0) == of_campaign(status="paused") == ""
     assert of_campaign(created_at=NOW - 5) == ""
+
+
+def test_lanes_that_are_stopped_or_paused_stand_still_for_a_reason_that_is_told_elsewhere():
+    assert of_campaign(held="stopped") == of_campaign(held="paused") == ""
 
 
 def test_a_campaign_that_waits_for_its_start_or_has_just_started_does_not_stand_still():
