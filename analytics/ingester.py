@@ -114,6 +114,7 @@ class Ingester:
         """
         known = self._book.progress.range.last
         last = await self._insist(self.feed.last_sequence)
+        await self._insist(self._store.catch_up)
         ((has_events,),) = await self._insist(partial(self._store.query, "has_events"))
         if known > last:
             _log.warning("EVENTS ends at %d, before what was ingested (%d): it is a new one", last, known)
@@ -165,6 +166,7 @@ class Ingester:
         self.feed.begin_again(self._book.progress.range.last)
 
     async def _why_not_emptied(self, events: StreamState) -> str:
+        await self._insist(self._store.catch_up)
         ((rows, oldest),) = await self._insist(partial(self._store.query, "holdings"))
         return rebuild.refusal(rows, oldest, events, self._book.progress.ingested)
 

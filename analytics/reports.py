@@ -237,6 +237,7 @@ class Reports:
 
         A known outcome beats an `in_doubt` of the same attempt. Costs about a second per 10M recipients.
         """
+        await self._store.catch_up()
         plans = await self._store.query("plans", campaigns=[campaign], until=NEWEST)
         states = dict(await self._store.query("exact_states", campaign=campaign))
         return ledgers.from_states(ledgers.plan_of(campaign, plans), states)

@@ -15,14 +15,21 @@ class ClickHouseSettings(msgspec.Struct, frozen=True, kw_only=True):
     folder), `chdb://` in memory; `http://user:password@host:8123/database` or `https://…:8443/…` is a server or cluster.
     Secret, because it may hold a password: never logged."""
     cluster: str = ""
-    """Name of the cluster that tables are made on (`ON CLUSTER`); empty: this server alone. A setting for the first
+    """Name of the cluster that tables are made on; empty: this server alone. A setting for the first
     migration: tables that exist stay what they are."""
+    on_cluster: bool = True
+    """Make tables on all servers of `cluster` (`ON CLUSTER`). Turn off where the engine of the databases is Replicated, which
+    does so by itself, and refuses to be told."""
     replicated: bool = False
-    """Use Replicated… engines. Needs Keeper; what they are for is described in docs/decisions/0008-clickhouse.md."""
+    """Use Replicated… engines. Needs Keeper; docs/decisions/0025-clickhouse-clusters.md says what for."""
     replica_path: str = "/clickhouse/tables/{shard}/{database}/{table}"
     """Where a replicated table keeps its state in Keeper, with ClickHouse's macros."""
     replica_name: str = "{replica}"
     """The name of this replica, with ClickHouse's macros."""
+    sharded: bool = False
+    """Spread the rows over the shards of `cluster`, by mail: for more events than one server takes. Rows lie in
+    `<database>_shard` on each server, and Distributed tables in the database of `url` stand for all of them. For the first
+    migration."""
     keep_days: int = 400
     """Events and rates by the second are dropped after this long; 0: never. Over a year, so that a campaign can be
     compared with last year's. Totals, failures and facts about campaigns stay. For the first migration."""

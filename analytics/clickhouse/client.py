@@ -13,14 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import resources
 from typing import Any, Final, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect import common
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from analytics.clickhouse import failures, migrations, tables
+from analytics.clickhouse import failures, migrations, sharding, tables
 from analytics.errors import PartVanished
 from analytics.settings import ClickHouseSettings
 
@@ -85,6 +85,11 @@ class Store:
         settings = {**INSERT_SETTINGS, "insert_deduplication_token": token}
         await self._run(lambda client: _insert(client, table, columns, settings))
 
+    async def catch_up(self) -> None:
+        """Returns when the server that is asked has what its fellow replicas have; at once where there are none."""
+        if self._settings.replicated:
+            await self._run(lambda client: _catch_up(client, self._settings))
+
     async def empty(self) -> None:
         """Empty every table and every rollup; the schema stays. Harmless to repeat."""
         await self._run(lambda client: _empty(client, self._settings))
@@ -114,9 +119,15 @@ class Store:
 def connect(settings: ClickHouseSettings) -> Client:
     """Blocks. Raises the driver's errors."""
     url = urlsplit(settings.url)
+    common_settings = sharding.CLIENT_SETTINGS if settings.sharded else {}
     if url.scheme == "chdb":
-        return clickhouse_connect.get_client(interface="chdb", path=url.path or None)
-    return clickhouse_connect.get_client(dsn=settings.url, send_receive_timeout=int(settings.timeout_seconds))
+        options = dict(parse_qsl(url.query))
+        return clickhouse_connect.get_client(
+            interface="chdb", path=url.path or None, chdb_options=options or None, settings=common_settings
+        )
+    return clickhouse_connect.get_client(
+        dsn=settings.url, send_receive_timeout=int(settings.timeout_seconds), settings=common_settings
+    )
 
 
 @cache
@@ -129,8 +140,15 @@ def _rows(client: Client, sql: str, parameters: dict[str, Parameter]) -> list[tu
 
 
 def _empty(client: Client, settings: ClickHouseSettings) -> None:
-    for table in tables.ALL:
-        client.command(migrations.render(f"TRUNCATE TABLE IF EXISTS {table} ${{on_cluster}}", settings))
+    with sharding.at_the_shards(client, settings):
+        for table in tables.ALL:
+            client.command(migrations.render(f"TRUNCATE TABLE IF EXISTS {table} ${{on_cluster}}", settings))
+
+
+def _catch_up(client: Client, settings: ClickHouseSettings) -> None:
+    with sharding.at_the_shards(client, settings):
+        for table in tables.ALL:
+            client.command(f"SYSTEM SYNC REPLICA {table}")
 
 
 def _insert(client: Client, table: tables.Table, columns: Columns, settings: Mapping[str, Any]) -> None:

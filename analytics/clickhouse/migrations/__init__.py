@@ -13,6 +13,7 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 
 from analytics import errors
+from analytics.clickhouse import sharding, tables
 from analytics.settings import ClickHouseSettings
 
 REMEMBERED_INSERTS: Final = 1_000
@@ -42,12 +43,18 @@ def available() -> list[Migration]:
 
 def apply(client: Client, settings: ClickHouseSettings) -> list[str]:
     """Apply what is missing; returns the names. Raises the driver's errors."""
-    client.command(render(_BOOK, settings))
+    with sharding.at_the_shards(client, settings):
+        client.command(render(_BOOK, settings))
+    if settings.sharded:
+        sharding.stand_for(client, settings, (sharding.BOOK,))
     unapplied = missing(client)
     for migration in unapplied:
-        for statement in statements(render(migration.text, settings)):
-            client.command(statement)
-        client.insert("migrations", [[migration.number, migration.name]], ["number", "name"])
+        with sharding.at_the_shards(client, settings):
+            for statement in statements(render(migration.text, settings)):
+                client.command(statement)
+        client.insert(sharding.BOOK, [[migration.number, migration.name]], ["number", "name"])
+    if unapplied and settings.sharded:
+        sharding.stand_for(client, settings, tables.ALL)
     return [migration.name for migration in unapplied]
 
 
@@ -91,7 +98,7 @@ def render(text: str, settings: ClickHouseSettings) -> str:
 def _clause(placeholder: str, settings: ClickHouseSettings) -> str:
     word, _, argument = placeholder.partition(":")
     if word == "on_cluster":
-        return f"ON CLUSTER '{settings.cluster}'" if settings.cluster else ""
+        return sharding.on_cluster(settings).strip()
     if word == "ttl":
         return f"TTL toDateTime({argument}) + INTERVAL {settings.keep_days} DAY" if settings.keep_days else ""
     if word == "deduplication":

@@ -8,6 +8,7 @@ from analytics.settings import ClickHouseSettings
 
 ALONE = ClickHouseSettings()
 CLUSTER = ClickHouseSettings(cluster="mails", replicated=True)
+SHARDED = ClickHouseSettings(cluster="mails", replicated=True, sharded=True)
 REPEATABLE = re.compile(
     r".* IF NOT EXISTS |.* MODIFY QUERY|INSERT INTO (\w+)\s.* NOT IN \(SELECT .* FROM \1\b", re.DOTALL
 )
@@ -17,7 +18,7 @@ def test_migrations_are_numbered_without_gaps():
     assert [migration.number for migration in migrations.available()] == list(range(1, len(migrations.available()) + 1))
 
 
-@pytest.mark.parametrize("settings", [ALONE, CLUSTER], ids=["alone", "cluster"])
+@pytest.mark.parametrize("settings", [ALONE, CLUSTER, SHARDED], ids=["alone", "cluster", "sharded"])
 def test_every_statement_can_be_repeated_and_has_no_placeholder_left(settings):
     for migration in migrations.available():
         for statement in migrations.statements(migrations.render(migration.text, settings)):
