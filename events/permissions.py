@@ -136,7 +136,8 @@ def _make_consumers(*names: str) -> Grant:
 
 
 _ROOM: Final = Grant(("$JS.API.INFO",))
-"""How full the store is."""
+"""How full the store is. An account without JetStream must import this, or the server itself answers to all of its API that it
+is not enabled."""
 
 
 def _get_from(*buckets: str) -> Grant:
@@ -212,6 +213,7 @@ PRODUCER: Final = Component(
         _recognise(streams.MAIL, streams.EVENTS),
         _read(streams.MAIL.name, streams.EVENTS.name),
         _purge(streams.MAIL.name),
+        _get_from(streams.CAMPAIGNS),
         _watch(streams.CAMPAIGNS),
         _list(streams.PREFERENCES),
         _change(streams.PROGRESS),
@@ -287,6 +289,7 @@ BOUNCES: Final = Component(
         _append(subjects.CALLBACKS_NEW),
         _list(streams.CAMPAIGNS),
         _state(streams.CALLBACKS.name, streams.stream_of_bucket(streams.CAMPAIGNS)),
+        _ROOM,
     ),
 )
 SETUP: Final = Component(

@@ -39,13 +39,14 @@ OF_TRANSPORT = frozenset(
 )
 """Parameters that are no settings of a query."""
 DECODERS = {"lz4": lz4.frame.decompress, "zstd": zstandard.decompress, "gzip": gzip.decompress, "": bytes}
-IS_INSERT = re.compile(rb"\s*INSERT\s+INTO\s.*\sFORMAT\s+Native\s*$", re.IGNORECASE | re.DOTALL)
+IS_INSERT = re.compile(rb"\s*(INSERT\s+INTO\s[^\0]*?)\sFORMAT\s+Native\s*\n", re.IGNORECASE)
+"""What is behind it is data."""
 
 
 def answer(folder: str, parameters: dict[str, str], body: bytes) -> bytes:
     """What ClickHouse says. Raises `RuntimeError` with its words."""
-    sql = parameters.get("query", "").encode()
-    sql, data = (sql, body) if IS_INSERT.match(sql) else (sql + body, None)
+    asked = parameters.get("query", "").encode() + body
+    insert = IS_INSERT.match(asked)
     bound = {name[6:]: value for name, value in parameters.items() if name.startswith("param_")}
     settings = {
         name: value for name, value in parameters.items() if name not in OF_TRANSPORT and not name.startswith("param_")
@@ -53,16 +54,11 @@ def answer(folder: str, parameters: dict[str, str], body: bytes) -> bytes:
     with contextlib.closing(chdb.connect(folder)) as connection, tempfile.NamedTemporaryFile(suffix=".native") as file:
         for name, value in settings.items():
             connection.query(f"SET {name} = '{value}'")
-        if data is not None:
-            file.write(data)
+        if insert is not None:
+            file.write(asked[insert.end() :])
             file.flush()
-            sql = re.sub(
-                rb"\sFORMAT\s+Native\s*$",
-                f" FROM INFILE '{file.name}' FORMAT Native".encode(),
-                sql,
-                flags=re.IGNORECASE,
-            )
-        return connection.query(sql.decode(), "TabSeparated", params=bound).bytes()
+            asked = insert[1] + f" FROM INFILE '{file.name}' FORMAT Native".encode()
+        return connection.query(asked.decode(), "TabSeparated", params=bound).bytes()
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -3,14 +3,15 @@
 {{/* An audience of made-up people, the same in every rendering. The tags tell the simulator how to answer
      (`jetpost simulator --help`): a few per cent are unknown, full, greylisted, throttled or blocked. */}}
 {{- define "jetpost.demoAudience" -}}
-email,first_name,city,points,plan
+email,first_name,last_name,city,points,plan,joined
 {{- $domains := list "gmail.com" "gmail.com" "gmail.com" "outlook.com" "hotmail.com" "yahoo.com" "icloud.com" "nordwind.example" "casa-lopez.example" }}
 {{- $names := list "Ada" "Björn" "Chidi" "Elena" "Fatima" "Grace" "Kaito" "Linus" "Mateo" "Priya" "Søren" }}
+{{- $families := list "Almeida" "Bergström" "Castillo" "Haddad" "Kim" "Okafor" "Zhang" }}
 {{- $cities := list "Amsterdam" "Bogotá" "Chicago" "Göteborg" "Kraków" "Nairobi" "Osaka" }}
 {{- $tags := dict "7" "+greylist" "31" "+unknown" "53" "+full" "61" "+throttled" "79" "+blocked" }}
 {{- range $number := until (int .) }}
 {{- $tag := get $tags (mod $number 97 | toString) }}
-person-{{ $number }}{{ $tag }}@{{ index $domains (mod $number 9) }},{{ index $names (mod $number 11) }},{{ index $cities (mod $number 7) }},{{ mul (mod $number 500) 10 }},{{ ternary "plus" "free" (eq (mod $number 4) 0) }}
+person-{{ $number }}{{ $tag }}@{{ index $domains (mod $number 9) }},{{ index $names (mod $number 11) }},{{ index $families (mod (div $number 11) 7) }},{{ index $cities (mod $number 7) }},{{ mul (mod $number 500) 10 }},{{ ternary "plus" "free" (eq (mod $number 4) 0) }},{{ add 2017 (mod $number 9) }}
 {{- end }}
 {{- end -}}
 

@@ -1,4 +1,5 @@
-{{/* Pods of Jetpost's own image. `component` is the user of NATS, and decides which secrets the pod gets. */}}
+{{/* Pods of Jetpost's own image. `component` is the user of NATS, and decides with `role` (what the pod is for, where that is
+     something else) which secrets it gets. */}}
 
 {{/* A component's values, with those of `pods` where it says nothing: (dict "root" $ "values" .Values.sender). As JSON. */}}
 {{- define "jetpost.podValues" -}}
@@ -8,13 +9,14 @@
 {{- define "jetpost.env" -}}
 {{- $root := .root -}}
 {{- $component := .component -}}
+{{- $role := default $component .role -}}
 {{- $keys := $root.Values.secrets.keys -}}
 - { name: JETPOST_CONFIG, value: /etc/jetpost/jetpost.toml }
 {{- include "jetpost.natsEnv" . }}
-{{- if has $component (list "producer" "public" "bounces" "operator") }}
+{{- if has $role (list "producer" "public" "bounces" "campaign" "demo" "test") }}
 {{ include "jetpost.secretEnv" (dict "root" $root "variable" "JETPOST_PRODUCER_LINK_SECRET" "key" $keys.linkSecret) }}
 {{- end }}
-{{- if has $component (list "web" "operator") }}
+{{- if has $role (list "web" "demo" "test") }}
 {{ include "jetpost.secretEnv" (dict "root" $root "variable" "JETPOST_WEB_API_TOKEN" "key" $keys.apiToken) }}
 {{- end }}
 {{- if and $root.Values.bounces.enabled (has $component (list "sender" "bounces")) }}
@@ -26,11 +28,11 @@
 {{- if has $component (list "web" "public") }}
 - { name: JETPOST_WEB_SERVE, value: {{ ternary "inside" "public" (eq $component "web") }} }
 {{- end }}
-{{- if eq $component "operator" }}
+{{- if has $role (list "demo" "test") }}
 - { name: JETPOST_WEB_PUBLIC_URL, value: "http://{{ include "jetpost.fullname" $root }}-web:{{ $root.Values.web.service.port }}" }
 {{- end }}
 {{- range $setting, $from := $root.Values.secrets.settings }}
-{{- if has $component (include "jetpost.readers" $setting | fromJsonArray) }}
+{{- if has $role (include "jetpost.readers" $setting | fromJsonArray) }}
 - name: {{ include "jetpost.variable" $setting }}
   valueFrom: { secretKeyRef: { name: {{ $from.name }}, key: {{ $from.key }} } }
 {{- end }}
@@ -85,7 +87,7 @@
   imagePullPolicy: {{ $values.image.pullPolicy }}
   args: {{ toJson .args }}
   env:
-    {{- include "jetpost.env" (dict "root" .root "component" .component "extra" .extraEnv) | nindent 4 }}
+    {{- include "jetpost.env" (dict "root" .root "component" .component "role" .role "extra" .extraEnv) | nindent 4 }}
   {{- with .ports }}
   ports:
     {{- range . }}

@@ -140,3 +140,10 @@ def test_pools_of_yours_end_the_demo(helm):
     text = helm.template("--set", DEMO_POOL)
     assert "simulator" not in text
     assert "transient_base_seconds" not in text
+
+
+def test_names_stay_within_what_kubernetes_allows(helm):
+    """63 characters, and 52 for a CronJob, whose Jobs have a number at the end."""
+    values = ("--set", f"fullnameOverride={'j' * 60}", "--set", f"campaigns.{'c' * 20}.volume.configMap.name=x")
+    for document in yaml.safe_load_all(helm.template(*values)):
+        assert len(document["metadata"]["name"]) <= (52 if document["kind"] == "CronJob" else 63)
