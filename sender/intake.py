@@ -30,6 +30,10 @@ from sender.throttle.throttle import Throttle
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
+_BEHIND_A_CANARY: Final = 5_000
+"""Mails of a lane that are held at most while its first tries wait for the canary: the retries, for which it waits, come behind
+them. A lane's consumer gives out no more at a time, to all senders together (`streams.ConsumerSpec.max_ack_pending`)."""
+
 _LOOKS: Final = 4
 """So often holds are looked at in the time after which they are extended."""
 
@@ -227,7 +231,7 @@ class Intake:
 
     def _most_held(self, lane: Lane) -> int:
         """Mails of a slow lane are left to all senders, and those of a lane that is shut for long to whoever comes then."""
-        usual = self._settings.prefetch_mails
+        usual = _BEHIND_A_CANARY if lane.first_tries_stopped else self._settings.prefetch_mails
         return usual if lane.gates is None else lane.gates.most_held(usual)
 
     async def _keep_holds(self) -> None:

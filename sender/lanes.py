@@ -114,7 +114,7 @@ class Lane:
         self.stopped = False
         """The circuit breaker is open (`sender.breaker`): nothing is tried."""
         self.first_tries_stopped = False
-        """The campaign waits for its canary: only retries go on."""
+        """The campaign waits for its canary: only retries go on, and lie before the others."""
         self.changed = asyncio.Event()
         """Set when there may be reason to fetch again: mails were taken, or the campaign changed."""
 
@@ -145,6 +145,17 @@ class Lane:
             self.share.follow(campaign)
         self.changed.set()
 
+    def hold_back_first_tries(self, hold_back: bool) -> None:
+        """Retries go before them meanwhile."""
+        if hold_back and not self.first_tries_stopped:
+            self._retries_first()
+        self.first_tries_stopped = hold_back
+
+    def _retries_first(self) -> None:
+        ordered = sorted(self.waiting, key=_is_first_try)
+        self.waiting.clear()
+        self.waiting.extend(ordered)
+
     def receive(self, deliveries: Sequence[Delivery], since: float) -> None:
         """Hold what was delivered, by a server that was asked no earlier than `since`."""
         for delivery in deliveries:
@@ -164,6 +175,8 @@ class Lane:
                 self.waiting.appendleft(held)
             else:
                 self.waiting.append(held)
+        if self.first_tries_stopped:
+            self._retries_first()
 
     def take(self, limit: int, now: float) -> list[Held]:
         """Up to `limit` waiting mails whose hold is good; lets go of the others. A suspicious mail is taken alone."""
@@ -214,6 +227,10 @@ class Lane:
         """Settled, or let go: not extended any more."""
         for one in held:
             self.unsettled.pop(one.delivery.sequence, None)
+
+
+def _is_first_try(held: Held) -> bool:
+    return held.mail.attempt == 1
 
 
 class Lanes:

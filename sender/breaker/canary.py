@@ -1,7 +1,8 @@
 """The canary: the first mails of a campaign go, the others wait until those look well. Pure.
 
-So many are tried as the rule says and never more: senders are granted mails out of one number. What a sender is granted and has
-not stated when it dies is lost to the canary; its mails come again and wait with the others.
+So many are tried as the rule says: senders are granted mails out of one number. For each that was put off, or that no session
+took, another may be tried, up to as many again and never more. What a sender is granted and has not stated when it dies is lost
+to the canary; its mails come again and wait with the others.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def size_of(campaign: Campaign, rule: CanaryRule) -> Size:
 def free(health: Health, size: Size) -> int:
     """How many mails may be granted still."""
     canary = health.canary
-    return max(0, size.mails - canary.tried - canary.lost - health.granted)
+    put_off = max(0, canary.tried - canary.known)
+    return max(0, size.mails + min(put_off, size.mails) - canary.tried - canary.lost - health.granted)
 
 
 def grant(health: Health, sender: str, holding: int, wanted: int, size: Size, now: float) -> tuple[Health, int]:
@@ -79,16 +81,17 @@ def judge(health: Health, size: Size, limits: Limits, rule: CanaryRule, now: flo
     all_known = size.final and health.granted == 0 and canary.tried + canary.lost >= size.mails
     if failed := _by_rates(canary, size, limits, now, all_known=all_known):
         return Fail(failed)
-    if all_known and _most_known(canary):
+    if all_known and _most_known(canary, size):
         return Pass()
     all_granted = size.final and free(health, size) == 0
     if not all_granted or now - canary.granted_at < rule.wait_seconds:
         return None
-    return Pass() if _most_known(canary) else Fail(_unknown(canary, rule, now))
+    return Pass() if _most_known(canary, size) else Fail(_unknown(canary, rule, now))
 
 
-def _most_known(canary: Canary) -> bool:
-    return 2 * canary.known >= canary.tried and canary.known > 0
+def _most_known(canary: Canary, size: Size) -> bool:
+    """As many as would be most of the canary, had none been put off."""
+    return 2 * canary.known >= min(canary.tried, size.mails - canary.lost) and canary.known > 0
 
 
 def _by_rates(canary: Canary, size: Size, limits: Limits, now: float, *, all_known: bool) -> Opening | None:

@@ -83,7 +83,7 @@ class Breaker:
         found = self._campaigns.get(lane.campaign.id)
         if found is not None:
             lane.stopped = breaker.opening_of(found.known, lane.key) is not None
-            lane.first_tries_stopped = found.exhausted and found.canary is not None
+            lane.hold_back_first_tries(found.exhausted and found.canary is not None)
 
     def needs_grants(self, lane: Lane) -> bool:
         """Whether mails that were never tried need to be granted: the campaign has a canary that is not decided."""

@@ -11,6 +11,7 @@ from events.facts import BreakerClosed, BreakerOpened
 from events.metrics import BREAKERS_OPEN
 from events.schemas import BreakerLimits, CanaryRule
 from sender.breaker.settings import BreakerSettings
+from sender.drivers.base import NotTried
 
 QUICK = msgspec.structs.replace(SETTINGS, breaker=BreakerSettings(minimum_mails=20, report_seconds=0.02))
 CANARY = CanaryRule(share=0.1, minimum=10)
@@ -199,12 +200,12 @@ async def others_done(world):
 
 async def test_a_canary_whose_mails_are_put_off_fails_when_its_time_is_up(world):
     await world.set_campaign(canary=CANARY)
-    await queue(world, "gmail", 200, refused("transient"))
+    await queue(world, "gmail", 200, *[refused("transient")] * 9)
     await world.start(settings=QUICK)
-    await world.until(lambda: canary_tried(world, 20))
+    await world.until(lambda: canary_tried(world, 40))
     world.clock.advance(901)
     await world.until(lambda: opened(world))
-    assert "20 of 20 mails have no outcome" in (await opened(world))[0].reason
+    assert "40 of 40 mails have no outcome" in (await opened(world))[0].reason
 
 
 async def test_what_a_killed_sender_was_granted_is_not_granted_again_and_the_campaign_ends(world):
@@ -215,14 +216,23 @@ async def test_what_a_killed_sender_was_granted_is_not_granted_again_and_the_cam
     await world.until(lambda: tried(world) >= 1)
     await world.kill(doomed)
     world.relay.gate.set()
-    await world.start(settings=QUICK)
+    alive = await world.start(settings=QUICK)
     await world.until(lambda: all_granted(world, 20))
     assert taken(world) <= 20
+    holding = asyncio.create_task(keep_holds(alive))
     await world.until_settled(due_only=True, seconds=20)
+    holding.cancel()
     stories = await stories_of(world)
     assert len(stories) == 200
     assert sum(story == ["accepted"] for story in stories.values()) >= 200 - CARRIED
     assert max(world.relay.took.values()) == 1
+
+
+async def keep_holds(worker):
+    """As a worker does by itself, in real time: the clock of the test is faster."""
+    while True:
+        await worker._intake.extend_holds()
+        await asyncio.sleep(0.005)
 
 
 async def all_granted(world, number):
@@ -232,9 +242,11 @@ async def all_granted(world, number):
 
 async def test_while_the_bus_is_away_reports_wait_and_count_once_when_it_is_back(world):
     names = await queue(world, "gmail", 60)
+    world.relay.gate = asyncio.Event()
     worker = await world.start(settings=QUICK)
-    await world.until(lambda: taken(world) >= 10)
+    await world.until(lambda: tried(world) >= 1)
     world.bus.unavailable = True
+    world.relay.gate.set()
     await world.until(lambda: worker._breaker._patience.failures)
     world.bus.unavailable = False
     await world.until(lambda: counted(world, len(names)))
@@ -272,3 +284,42 @@ async def opened_again(world):
 async def test_resuming_what_is_not_stopped_says_so(world):
     with pytest.raises(breaker.NothingStopped, match="No lane of spring is stopped"):
         await breaker.resume(world.bus, "spring", "", 1.0, "cli")
+
+
+async def canary_passed(world):
+    return (await health(world)).canary.passed_at is not None
+
+
+async def test_mails_of_the_canary_that_are_put_off_are_made_up_for_by_others(world):
+    await world.set_campaign(canary=CANARY)
+    names = await queue(world, "gmail", 200)
+    for name in names[:12]:
+        world.relay.script[name] = [refused("transient")]
+    await world.start(settings=QUICK)
+    await world.until(lambda: canary_passed(world))
+    assert 20 < (await health(world)).canary.tried <= 20 + 12
+    assert not await opened(world)
+
+
+async def test_mails_of_the_canary_that_no_session_took_are_made_up_for_by_others(world):
+    """A relay went away before their turn: it said nothing about them."""
+    await world.set_campaign(canary=CANARY)
+    names = await queue(world, "gmail", 200)
+    for name in names[:20]:
+        world.relay.script[name] = [NotTried("closed")] * 3
+    await world.start(settings=QUICK)
+    await world.until(lambda: canary_passed(world))
+    assert not await opened(world)
+
+
+async def test_a_canary_that_is_greylisted_passes_when_its_retries_get_through(world):
+    """The other mails lie before the retries, and wait for them."""
+    await world.set_campaign(canary=CANARY)
+    await queue(world, "gmail", 200, refused("transient"))
+    await world.start(settings=QUICK)
+    await world.until(lambda: canary_tried(world, 40))
+    world.clock.advance(31)  # less than the canary waits
+    await world.until(lambda: canary_passed(world))
+    await world.until_settled()
+    assert taken(world) == 200
+    assert not await opened(world)

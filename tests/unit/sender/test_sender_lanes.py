@@ -24,8 +24,8 @@ def lane(name="c", provider="gmail", status="running", mails=0):
     return made
 
 
-def delivery(sequence, deliveries=1, handle="first"):
-    mail = Mail(f"m{sequence}", "a@example.org", 1, NOW, b"")
+def delivery(sequence, deliveries=1, handle="first", attempt=1):
+    mail = Mail(f"m{sequence}", "a@example.org", attempt, NOW, b"")
     return Delivery(schemas.encode_mail(mail), "", sequence, deliveries, handle)
 
 
@@ -41,6 +41,18 @@ def test_mails_are_taken_in_the_order_they_came():
     assert [held.mail.mail_id for held in one.take(2, NOW)] == ["m1", "m2"]
     assert len(one.waiting) == 1
     assert len(one.unsettled) == 3
+
+
+def test_retries_go_before_mails_that_must_wait_for_the_canary():
+    one = lane(mails=2)
+    one.receive([delivery(3, attempt=2)], NOW)
+    one.hold_back_first_tries(True)
+    assert not one.is_shut
+    one.receive([delivery(4), delivery(5, attempt=3)], NOW)
+    assert [held.mail.mail_id for held in one.take_granted(9, NOW, 0)] == ["m3", "m5"]
+    assert one.is_shut
+    one.hold_back_first_tries(False)
+    assert [held.mail.mail_id for held in one.take(9, NOW)] == ["m1", "m2", "m4"]
 
 
 def test_mails_that_workers_died_with_are_taken_alone():

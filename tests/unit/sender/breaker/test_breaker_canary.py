@@ -1,4 +1,5 @@
 import random
+from math import ceil
 
 import msgspec
 import pytest
@@ -67,9 +68,28 @@ def test_where_the_audience_is_tiny_a_single_bad_mail_is_borne():
 
 
 def test_a_canary_whose_outcomes_never_come_fails_when_its_time_is_up():
-    assert judged(tried=50, accepted=10, granted_at=100.0, now=999.0) is None
-    verdict = judged(tried=50, accepted=10, granted_at=100.0, now=1_000.0)
-    assert "40 of 50 mails have no outcome 15 minutes after" in verdict.opening.reason
+    assert judged(tried=100, accepted=10, granted_at=100.0, now=999.0) is None
+    verdict = judged(tried=100, accepted=10, granted_at=100.0, now=1_000.0)
+    assert "90 of 100 mails have no outcome 15 minutes after" in verdict.opening.reason
+
+
+@pytest.mark.parametrize(
+    ("counts", "free"),
+    [
+        ({"tried": 50, "accepted": 50}, 0),
+        ({"tried": 50, "accepted": 20, "other": 5}, 25),
+        ({"tried": 80, "accepted": 20}, 20),
+        ({"tried": 100, "accepted": 10}, 0),
+        ({"tried": 40, "accepted": 30, "lost": 10}, 10),
+    ],
+)
+def test_for_each_that_is_put_off_another_may_be_tried_up_to_as_many_again(counts, free):
+    assert canary.free(Health("spring", canary=Canary(**counts)), SIZE) == free
+
+
+def test_a_canary_passes_when_half_of_it_is_known_however_many_were_tried_for_that():
+    assert judged(tried=90, accepted=24) is None
+    assert judged(tried=90, accepted=25) == Pass()
 
 
 def test_a_canary_that_is_known_for_the_most_part_passes_when_its_time_is_up():
@@ -111,10 +131,11 @@ class Sender:
         self.holding += granted
         return health
 
-    def try_some(self):
+    def try_some(self, least_known=1.0):
         tried = self.rng.randint(0, self.holding)
+        known = self.rng.randint(ceil(least_known * tried), tried)
         self.holding -= tried
-        self.untold.add(Tally(accepted=tried, tried=tried))
+        self.untold.add(Tally(accepted=known, tried=tried))
         return tried
 
     def tell(self, health, now):
@@ -158,3 +179,15 @@ def test_whoever_asks_dies_and_comes_anew_no_more_mails_are_tried_than_the_canar
     health = canary.bury(health, now - 120.0, SIZE)
     assert tried <= SIZE.mails
     assert canary.judge(health, SIZE, LIMITS, RULE, now) == Pass()
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.3, 0.9]))
+def test_whatever_is_put_off_no_more_than_twice_the_canary_is_tried(seed, least_known):
+    rng, health, tried, now = random.Random(seed), Health("spring"), 0, 0.0
+    senders = [Sender(f"s{number}", rng) for number in range(3)]
+    for _ in range(100):
+        now += 1.0
+        one = rng.choice(senders)
+        health = one.ask(health, now)
+        tried += one.try_some(least_known)
+        assert tried <= 2 * SIZE.mails
