@@ -1,9 +1,11 @@
-"""What can go wrong between analytics and ClickHouse.
+"""What can go wrong between analytics and ClickHouse, or a mailbox.
 
 AnalyticsError
 ├── ClickHouseUnavailable    the same call may succeed later; nothing was lost
 │   └── PartVanished             the same question may be answered at once
 ├── ClickHouseRefused        it will fail again: the statement, the schema or the rights are wrong
+├── MailboxAway              bounce mail cannot be read now; it stays where it is
+├── MailboxRefused           it will fail again: a setting is wrong
 └── SettingInvalid           a setting cannot be used as it stands
 """
 
@@ -22,6 +24,14 @@ class PartVanished(ClickHouseUnavailable):
 
 class ClickHouseRefused(AnalyticsError):
     """ClickHouse refuses the statement and will refuse it again. Check schema, rights and release."""
+
+
+class MailboxAway(AnalyticsError):
+    """The IMAP server cannot do it now. Nothing was lost: ask again."""
+
+
+class MailboxRefused(AnalyticsError):
+    """The IMAP server refuses what the settings say; the message names the setting and the fix."""
 
 
 class SettingInvalid(AnalyticsError):

@@ -56,7 +56,7 @@ SENDER_ERRORS = Counter(
 )
 STEPS_WAITING = Gauge(
     "steps_waiting",
-    "1 while a step waits for what it needs (NATS, room in it, ClickHouse, a relay); the log says why",
+    "1 while a step waits for what it needs (NATS, room in it, ClickHouse, a relay, a mailbox); the log says why",
     ["step"],
 )
 THROTTLE_TOKENS = Counter(

@@ -3,8 +3,8 @@
 # installed, Postfix without any configuration, so that no mail server starts. Exim and OpenSMTPD would drive Postfix out
 # and are only unpacked into .cache/mtas, with saslpasswd2 for Postfix's AUTH and opendkim, whose package would start it;
 # what they link with is installed.
-# Prometheus, which would start as well, is unpacked beside them. A root file system with Python and nothing else, as the image
-# has it, is unpacked into .cache/root.
+# Prometheus and Dovecot, which would start as well, are unpacked beside them. A root file system with Python and nothing
+# else, as the image has it, is unpacked into .cache/root.
 # Elsewhere, or without root, it says which tests will be skipped.
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,6 +18,7 @@ unpacked=""
 [ -x $folder/usr/sbin/smtpd ] || unpacked="$unpacked opensmtpd"
 [ -x $folder/usr/sbin/saslpasswd2 ] || unpacked="$unpacked sasl2-bin"
 [ -x /usr/sbin/opendkim ] || [ -x $folder/usr/sbin/opendkim ] || unpacked="$unpacked opendkim"
+[ -x $folder/usr/lib/dovecot/imap ] || unpacked="$unpacked dovecot-core dovecot-imapd"
 [ -x $folder/usr/bin/promtool ] || [ -x /usr/bin/promtool ] || unpacked="$unpacked prometheus"
 rooted=""
 [ -x $root/usr/bin/python3.11 ] || rooted="base-files libbz2-1.0 libc6 libcrypt1 libexpat1 libffi8 libgcc-s1 liblzma5 libpython3.11-minimal

@@ -20,6 +20,7 @@ MAX_TEXT: Final = 64 << 10
 _MOST_BOUNDARIES: Final = 200
 """A mail that names more is a bomb: of it only the headers are read, since parsing takes time in the square of the depth."""
 _MOST_DELIMITERS: Final = 10_000
+_MOST_HEADERS: Final = 20
 _SHORT_BYTES: Final = 128 << 10
 """Of a mail with more lines that may divide parts, this much is read."""
 
@@ -101,6 +102,14 @@ def header(message: Message, name: str) -> str:
         return str(make_header(decode_header(joined)))
     except (ValueError, LookupError, HeaderParseError, UnicodeError):
         return joined
+
+
+def headers(message: Message, name: str) -> list[str]:
+    """The values of all headers of that name, as they stand."""
+    try:
+        return [str(value)[:4_000] for value in message.get_all(name, [])[:_MOST_HEADERS]]
+    except (ValueError, LookupError, IndexError, HeaderParseError):
+        return []
 
 
 _ADDRESS: Final = re.compile(r"[^\s<>()\[\]:;,\"'`|]{1,64}@[^\s<>()\[\]:;,\"'`|@]{1,253}")

@@ -17,16 +17,14 @@ _NOT_THE_NOTICE: Final = frozenset(
     {"message/rfc822", "message/global", "text/rfc822-headers", "message/rfc822-headers"}
 )
 
+_DELIVERED_TO: Final = ("delivered-to", "x-original-to", "envelope-to", "x-envelope-to", "to")
+
 
 def read(raw: bytes) -> Report:
     message = parsing.parse(raw)
     parts = parsing.parts(message)
     text = _words(parts)
-    sent_to = tuple(
-        parsing.addresses_in(
-            " ".join(parsing.header(message, name) for name in ("delivered-to", "x-original-to", "to"))
-        )
-    )
+    sent_to = tuple(_sent_to(message))
     if complaint := arf.fields(parts):
         back = arf.back_of(parts)
         return Report(
@@ -51,6 +49,11 @@ def read(raw: bytes) -> Report:
         return Report(kind="auto_reply", returned=back, sent_to=sent_to)
     found = found or plain.notices(message, parts, _above(text), back.recipient)
     return Report(kind=_kind(found), notices=tuple(found), returned=back, sent_to=sent_to)
+
+
+def _sent_to(message: Message) -> list[str]:
+    """Where mail servers on the way say it was sent to; behind a forwarding it is not the first that knows."""
+    return parsing.addresses_in("\n".join(value for name in _DELIVERED_TO for value in parsing.headers(message, name)))
 
 
 def _kind(notices: list[Notice]) -> Kind:

@@ -1,1 +1,4 @@
-"""Takes bounce mail, and keeps what is about mails of ours: `intake.py` reads first, then the doors: `door.py`, `maildir.py`."""
+"""Takes bounce mail, and keeps what is about mails of ours.
+
+`intake.py` reads first, then the doors: `door.py` (LMTP and SMTP), `maildir.py`, `imap.py`.
+"""

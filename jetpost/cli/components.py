@@ -14,7 +14,7 @@ _HELP: Final = {
     "producer": "Render the mails of waiting batches and queue them.",
     "sender": "Deliver queued mails to the relays of its pools.",
     "ingester": "Write events to ClickHouse, and close campaigns that are done.",
-    "bounces": "Take bounce mail by LMTP or SMTP, or from a Maildir.",
+    "bounces": "Take bounce mail by LMTP or SMTP, from a Maildir, or by IMAP.",
     "web": "Serve the dashboard and the API.",
 }
 

@@ -7,10 +7,11 @@ import logging
 import time
 from functools import partial
 
-from analytics.post import door, maildir
-from analytics.post.intake import Intake
+from analytics.post import door, imap, maildir
+from analytics.post.intake import KEPT_BYTES, Intake
 from events.tokens import Checker
 from events.verp import VerpChecker
+from jetpost.components.together import together
 from jetpost.errors import Fault
 from jetpost.process import Process
 from jetpost.settings import Settings
@@ -35,10 +36,18 @@ async def run(process: Process) -> None:
             addresses[settings.protocol] = f"{host}:{port}"
             _log.info("taking bounce mail by %s on %s:%d", settings.protocol, host, port)
         process.announce(**addresses)
-        if settings.maildir is None:
-            await process.stop.wait()
-            return
-        await _read_maildir(process, intake)
+        readers = []
+        if settings.maildir is not None:
+            readers.append(lambda: _read_maildir(process, intake))
+        if settings.imap.host:
+            readers.append(lambda: _read_imap(process, intake))
+        await together(process.stop, *readers, process.stop.wait)
+
+
+async def _read_imap(process: Process, intake: Intake) -> None:
+    settings = process.settings.bounces
+    most_bytes = min(KEPT_BYTES, settings.max_message_bytes)
+    await imap.run(settings.imap, most_bytes, partial(intake.take, endpoint="imap"), process.stop)
 
 
 async def _read_maildir(process: Process, intake: Intake) -> None:
@@ -57,8 +66,10 @@ def _verp(settings: Settings) -> VerpChecker:
             "sender.verp_secret must be set, the same as for the senders: it proves that a bounce is about a mail of ours."
             " Set JETPOST_SENDER_VERP_SECRET"
         )
-    if not settings.bounces.listen and settings.bounces.maildir is None:
-        raise Fault("bounces.listen is off and bounces.maildir is not set: no mail could come in")
+    if not (settings.bounces.listen or settings.bounces.maildir or settings.bounces.imap.host):
+        raise Fault(
+            "bounces.listen is off, and neither bounces.maildir nor bounces.imap.host is set: no mail could come in"
+        )
     return VerpChecker((settings.sender.verp_secret, *settings.bounces.old_verp_secrets))
 
 

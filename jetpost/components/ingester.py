@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
@@ -12,6 +11,7 @@ from analytics.reports import Reports
 from analytics.scaling import scaler
 from events.suppression import Hashing
 from jetpost.components.clickhouse import store, watched
+from jetpost.components.together import together
 from jetpost.process import Process
 
 
@@ -36,20 +36,3 @@ async def beside(process: Process, *others: Callable[[], Awaitable[None]]) -> No
             lambda: evidence.run(process.bus, readers, settings, clock=time.time, stop=stop),
             *others,
         )
-
-
-async def together(stop: asyncio.Event, *parts: Callable[[], Awaitable[None]]) -> None:
-    """Run parts until all end. Where one ends, the others are told to stop; where one fails, its error is raised."""
-
-    async def one(part: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await part()
-        finally:
-            stop.set()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for part in parts:
-                group.create_task(one(part))
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from failed

@@ -114,7 +114,7 @@ class Mta:
             main = self.main_pid()
             os.kill(main, signal.SIGTERM)
             self.process.wait(START_SECONDS)
-            _end_group(main)
+            end_group(main)
         shutil.rmtree(self.folder)
 
     def door_to_die_at(self) -> str:
@@ -146,7 +146,7 @@ class DiesWhole(Mta):
         self.start()
 
 
-def _end_group(leader):
+def end_group(leader):
     """What a server started may outlive it for a moment, and still write."""
     with suppress(ProcessLookupError):
         for _ in range(START_SECONDS * 100):

@@ -69,6 +69,16 @@ def test_a_bounce_says_who_why_and_of_which_mail():
     assert (notice.failure_class, notice.reason, notice.hard) == ("hard", "unknown_recipient", True)
 
 
+def test_where_it_was_sent_to_is_told_by_every_server_on_the_way():
+    forwarded = b"Delivered-To: central@example.net\nDelivered-To: bounces+m2@news.example.com\n"
+    assert read(forwarded + b"Envelope-To: <bounces+m3@b.example>\n" + standard(group())).sent_to == (
+        "central@example.net",
+        "bounces+m2@news.example.com",
+        "bounces+m3@b.example",
+        RETURN_PATH,
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "diagnostic", "failure_class", "hard"),
     [
