@@ -82,6 +82,8 @@ class _Reader:
             await asyncio.to_thread(mailbox.close)
 
     def _works(self) -> None:
+        if not self._ever:
+            _log.info("reading bounce mail in %s on %s", self._settings.folder, self._settings.host)
         self._ever = True
         self._away.succeeded()
         self._refused.succeeded()

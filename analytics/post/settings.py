@@ -41,9 +41,9 @@ class ImapSettings(Discreet, frozen=True, kw_only=True):
         if not self.host:
             return
         if not self.username or not self.password:
-            raise ValueError("imap.host is set: set imap.username and imap.password, too")
+            raise ValueError("host is set: set username and password, too")
         if self.after == "move" and self.folder == self.move_to:
-            raise ValueError("imap.move_to is imap.folder: name another folder, or set imap.after to seen or delete")
+            raise ValueError("move_to is folder: name another folder, or set after to seen or delete")
 
 
 class BounceSettings(Discreet, frozen=True, kw_only=True):

@@ -158,9 +158,9 @@ async def test_a_mail_that_cannot_be_put_away_is_for_later():
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"username": ""}, "set imap.username and imap.password"),
-        ({"password": ""}, "set imap.username and imap.password"),
-        ({"move_to": "INBOX"}, "imap.move_to is imap.folder"),
+        ({"username": ""}, "set username and password"),
+        ({"password": ""}, "set username and password"),
+        ({"move_to": "INBOX"}, "move_to is folder"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(more, told):
