@@ -8,7 +8,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from prometheus_client import disable_created_metrics
@@ -22,6 +22,13 @@ from jetpost.settings import Effective, Settings
 from sender.errors import SenderError
 
 WAIT_FOR_BUS_SECONDS: Final = 2.0
+
+_CONSUMERS: Final[Mapping[str, tuple[streams.ConsumerSpec, ...]]] = {
+    "producer": tuple(streams.PRODUCERS.values()),
+    "sender": (streams.POISON,),
+    "ingester": (streams.INGESTER, streams.WISHES, streams.HEARING),
+}
+"""Those that a component takes from and that exist as long as the streams do."""
 
 _log = logging.getLogger("jetpost")
 
@@ -140,14 +147,23 @@ async def connect(configured: Effective, name: str, stop: asyncio.Event) -> tupl
 async def _connect_once(settings: Settings, name: str) -> NatsBus:
     bus = await NatsBus.connect(settings.nats, name=f"jetpost {name}")
     try:
-        needed = _needed(settings, name)
-        for spec in streams.STREAMS:
-            if spec.name in needed:
-                await bus.stream_state(spec.name)
+        await _require_set_up(bus, settings, name)
     except errors.BusError:
         await bus.close()
         raise
     return bus
+
+
+async def _require_set_up(bus: NatsBus, settings: Settings, name: str) -> None:
+    """`jetpost setup` may be at work just now: whoever begins between its steps would miss something a moment later."""
+    lacking = await bus.lacking(_needed(settings, name))
+    lacking += [
+        spec.name for spec in _CONSUMERS.get(name, ()) if await bus.consumer_state(spec.stream, spec.name) is None
+    ]
+    if lacking:
+        raise errors.StreamMissing(
+            f"not found, or not as this release needs it: {', '.join(lacking)}; run `jetpost setup`"
+        )
 
 
 @contextlib.contextmanager
