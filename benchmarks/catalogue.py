@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from benchmarks import calibrate, callbacks, dkim, scripts, sql_audience, suppression
+from benchmarks.autoscaling import part as autoscaling
 from benchmarks.budget import part as budget
 from benchmarks.campaigns import adaptive, growth, overtaking, retries, scaling, stalled, throttle
 from benchmarks.e2e import part as e2e
@@ -19,6 +20,7 @@ PARTS: Final[tuple[Part, ...]] = (
     e2e.PART,
     growth.PART,
     scaling.PART,
+    autoscaling.PART,
     retries.PART,
     stalled.PART,
     adaptive.PART,

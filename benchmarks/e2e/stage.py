@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -117,11 +117,16 @@ def _size(file: Path) -> int:
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path, options: Options) -> AsyncIterator[Stage]:
-    """Everything but the senders is up inside, with its data and logs in `folder`."""
+async def opened(
+    folder: Path,
+    options: Options,
+    change: Callable[[Settings], Settings] = lambda settings: settings,
+    simulated: Sequence[str] = (),
+) -> AsyncIterator[Stage]:
+    """Everything but the senders is up inside, with its data and logs in `folder`. The simulator gets `simulated` as well."""
     async with contextlib.AsyncExitStack() as exits:
-        taker = await exits.enter_async_context(_simulator(folder, options))
-        settings = _settings(folder, options, int(taker.addresses["smtp"]))
+        taker = await exits.enter_async_context(_simulator(folder, options, simulated))
+        settings = change(_settings(folder, options, int(taker.addresses["smtp"])))
         plan = Plan(producers=options.producers, senders=0)
         stack = await exits.enter_async_context(Stack(plan, embedded(settings, clickhouse_is_set=False)))
         bus = await NatsBus.connect(stack.settings.nats, name="jetpost bench")
@@ -146,12 +151,13 @@ def _settings(folder: Path, options: Options, simulator_port: int) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def _simulator(folder: Path, options: Options) -> AsyncIterator[Child]:
+async def _simulator(folder: Path, options: Options, more: Sequence[str]) -> AsyncIterator[Child]:
     arguments = (
         "simulator",
         "--port=0",
         f"--latency={options.latency_ms / 1_000}",
         f"--state-dir={folder / 'simulator'}",
+        *more,
     )
     child = Child(Component("simulator", arguments), {}, stack_logs(folder))
     await child.start(lambda: None)
