@@ -7,14 +7,14 @@ import json
 import re
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 import nats.errors
 
-from events import errors, nats_config, nats_reading, permissions, streams
+from events import errors, nats_archive, nats_config, nats_reading, permissions, streams
 from events.bus import ConsumerState, Message, Record, Storage, Stored, StreamState
 from events.errors import describe
 from events.nats_blobs import NatsBlobs
@@ -235,6 +235,20 @@ class NatsBus:
                 if record.sequence > last and not follow:
                     return
                 yield record
+
+    # Archives
+
+    async def archive(self, stream: str, write: Callable[[bytes], object]) -> nats_archive.Archived:
+        """As `nats_archive.take`. Streams go by the names that NATS has for them."""
+        return await nats_archive.take(self._client, stream, write)
+
+    async def restore(self, archived: nats_archive.Archived, chunks: Iterable[bytes]) -> None:
+        """As `nats_archive.put_back`."""
+        await nats_archive.put_back(self._client, archived, chunks)
+
+    def stream_names(self) -> list[str]:
+        """Of all streams of this release, those behind buckets and stores included."""
+        return [config["name"] for _, config in self._wanted()]
 
     # Buckets and blobs
 

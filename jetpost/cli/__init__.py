@@ -11,6 +11,7 @@ from analytics.errors import AnalyticsError
 from events.errors import BusError
 from jetpost import version
 from jetpost.cli import (
+    backup,
     breaker,
     callbacks,
     campaigns,
@@ -107,6 +108,7 @@ for commands in (
     probing,
     inspection,
     rebuild,
+    backup,
     simulator,
     dkim,
     settings,
