@@ -39,11 +39,8 @@ cluster {
     verify: true
   }
   {{- end }}
-  routes: [
-    {{- range $number := until $servers }}
-    "nats-route://route:$NATS_PASSWORD_CLUSTER@{{ $name }}-{{ $number }}.{{ $name }}-headless:6222"
-    {{- end }}
-  ]
+  # A variable, because there is none within a text.
+  routes: $NATS_ROUTES
 }
 {{- end }}
 
@@ -55,6 +52,16 @@ include "accounts.conf"
 {{- $size := .Values.nats.maxFile | toString -}}
 {{- $number := regexFind "^[0-9]+" $size | int64 -}}
 {{- printf "%d%s" (mul $number (int .Values.nats.replicas)) (regexFind "[A-Za-z]*$" $size) -}}
+{{- end -}}
+
+{{/* Where the servers of a cluster find each other, as nats-server reads a list; Kubernetes puts the password in. */}}
+{{- define "jetpost.natsRoutes" -}}
+{{- $name := printf "%s-nats" (include "jetpost.fullname" .) -}}
+{{- $routes := list -}}
+{{- range $number := until (int .Values.nats.replicas) -}}
+{{- $routes = append $routes (printf "nats-route://route:$(NATS_PASSWORD_CLUSTER)@%s-%d.%s-headless:6222" $name $number $name) -}}
+{{- end -}}
+{{- toJson $routes -}}
 {{- end -}}
 
 {{/* The storage of a StatefulSet: (dict "storage" .Values.nats.storage). */}}

@@ -1,6 +1,7 @@
 """Manifests as tests look at them: what belongs to what."""
 
 import base64
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -73,3 +74,9 @@ def data_of(document: Manifest) -> dict[str, str]:
 
 def settings_file(documents: list[Manifest], name: str = "jetpost-config") -> str:
     return named(documents, "ConfigMap", name)["data"]["jetpost.toml"]
+
+
+def quantity(text: str) -> float:
+    """https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/"""
+    number, unit = re.fullmatch(r"([\d.]+)(m|Mi|Gi|)", str(text)).groups()
+    return float(number) * {"": 1, "m": 0.001, "Mi": 2**20, "Gi": 2**30}[unit]

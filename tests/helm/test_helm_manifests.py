@@ -1,5 +1,6 @@
 """Every manifest of every example: valid for Kubernetes, whole in itself, and true of the code."""
 
+import gzip
 import json
 import re
 import tomllib
@@ -13,7 +14,7 @@ import typer.main
 import yaml
 from conftest import EXAMPLES, NEWEST, OLDEST
 from custom_resources import SCHEMAS
-from manifests import data_of, named, of_kind, pods, selects, settings_file
+from manifests import data_of, named, of_kind, parse, pods, quantity, selects, settings_file
 from tools import Helm
 
 from jetpost import cli, metrics
@@ -23,6 +24,7 @@ from jetpost.settings_tree import leaves
 VERSIONS = {OLDEST: ["1.27"], NEWEST: ["1.31", "1.34", "1.37"]}
 """With which versions what is rendered for one is held against the schemas of Kubernetes."""
 OURS = "jetpost/jetpost"
+COMMANDS = typer.main.get_command(cli.app)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -173,7 +175,7 @@ def test_commands_are_commands(documents, tmp_path):
         for container in pod.containers:
             if container["image"].startswith(OURS):
                 arguments = [str(campaign) if one.startswith("/campaign/") else one for one in container["args"]]
-                _parse(typer.main.get_command(cli.app), arguments)
+                _parse(COMMANDS, arguments)
 
 
 def _parse(command, arguments):
@@ -215,6 +217,34 @@ def test_every_container_says_what_it_needs_at_most(documents):
         for container in pod.containers:
             for kind in ("requests", "limits"):
                 assert {"cpu", "memory"} <= set(container["resources"][kind]), pod.owner
+
+
+def test_nobody_needs_more_than_he_may_have(documents):
+    for pod in pods(documents):
+        for container in pod.containers:
+            needed, most = (container["resources"][kind] for kind in ("requests", "limits"))
+            assert all(quantity(needed[what]) <= quantity(most[what]) for what in needed), pod.owner
+
+
+def test_names_and_labels_are_within_what_the_server_allows(documents):
+    """What schemas do not say, and the server's validation does."""
+    for pod in pods(documents):
+        assert all(re.fullmatch(r"(?=.{1,15}$)[a-z0-9]+(-[a-z0-9]+)*", name) for name in pod.ports())
+    for document in documents:
+        for value in document["metadata"]["labels"].values():
+            assert re.fullmatch(r"(?=.{1,63}$)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", value)
+    for service in of_kind(documents, "Service"):
+        ports = [port["port"] for port in service["spec"]["ports"]]
+        assert len(ports) == len(set(ports))
+    for job in of_kind(documents, "CronJob"):
+        assert len(job["spec"]["schedule"].split()) == 5
+
+
+def test_a_config_map_holds_as_many_people_as_may_be_asked_for(helm):
+    """The server takes a megabyte, and helm keeps the whole release, compressed, in a Secret that may have as much."""
+    text = helm.template("--set", "demo.recipients=10000")
+    assert all(len(json.dumps(one)) < 2**20 for one in of_kind(parse(text), "ConfigMap"))
+    assert len(gzip.compress(text.encode())) < 2**19
 
 
 def test_a_pod_has_time_to_end(documents):
