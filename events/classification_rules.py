@@ -11,6 +11,7 @@ Sources: RFC 3463, RFC 5321, RFC 7372 and the IANA registry of enhanced status c
 - Microsoft: https://learn.microsoft.com/exchange/mail-flow-best-practices/non-delivery-reports-in-exchange-online and
   https://sendersupport.olc.protection.outlook.com/pm/troubleshooting.aspx
 - Apple: https://support.apple.com/102322
+- Orange, whose numbers La Poste uses, too: https://postmaster.orange.fr
 - Postfix (smtpd), Sendmail and Cisco: the replies that they are known to give
 """
 
@@ -58,6 +59,8 @@ _WHO: Final = r"(?:user|recipient|mailbox|account|addressee|destinataire|e?-?mai
 _NOT_THERE: Final = r"(?:not found|could not be found|not known|does(?: not|n't) exist)"
 _NO: Final = r"(?:reject|refus|block|denied|bloqu|not (?:be )?accept|not allowed|not authori[sz]ed)"
 
+_ORANGE: Final = r"\b(?:ofr|lpn)\w{0,3}_"
+
 _SERVER_ERROR: Final = (
     Rule(
         "transient",
@@ -103,6 +106,7 @@ _TOO_FAST: Final = (
         code="4..",
     ),
     Rule("throttled", "rate", "IANA X.7.28", enhanced=r"4\.7\.28"),
+    Rule("throttled", "rate", "Orange: mails per connection, behaviour", rf"{_ORANGE}(?:109|9[89]\d)\b", code="4.."),
     Rule("throttled", "too_many_recipients", "RFC 3463 §3.6, X.5.3", r"too many recipients"),
     Rule(
         "throttled",
@@ -167,7 +171,8 @@ _ABOUT_US: Final = (
     Rule(
         "block",
         "spam",
-        "Gmail 5.7.1",
+        "Gmail 5.7.1, Orange",
+        rf"{_ORANGE}5[03]6\b",
         r"\bspam|unsolicited|\bube\b|\bbulk\b|junk|suspicious|phish|virus|malware",
         r"too many invalid recipients",
         code="5..",
@@ -194,8 +199,8 @@ _ABOUT_US: Final = (
     Rule(
         "block",
         "client_refused",
-        "Postfix check_client_access",
-        r"client host",
+        "Postfix check_client_access, Orange",
+        r"client host|service refuse",
         rf"\b(?:ip|client|server|connections?)\b.{{0,60}}{_NO}",
         rf"{_NO}.{{0,60}}\b(?:ip|client)\b",
         code="5..",
@@ -242,7 +247,8 @@ _ABOUT_THE_ADDRESS: Final = (
     Rule(
         "hard",
         "unknown_domain",
-        "Sendmail, Gmail 5.1.2, Postfix, Exim, OpenSMTPD",
+        "Sendmail, Gmail 5.1.2, Postfix, Exim, OpenSMTPD, Oracle Communications Messaging Server",
+        r"\billegal host/domain name found",
         r"\bhost unknown\b|\bunknown host\b|find the recipient domain",
         r"\b(?:no such|invalid|non-?existent) (?:domain|host)\b|\bdomain (?:name )?(?:not found|does(?: not|n't) exist)",
         r"\bhost \S+ not found|^[\w-]+(?:\.[\w-]+)+ does not exist",
@@ -278,7 +284,7 @@ _ABOUT_THE_ADDRESS: Final = (
         "policy",
         "Yahoo, Gmail, Apple",
         r"\bpolic(?:y|ies)\b|\bblocked\b|not accepted|not allowed|violation|redundant",
-        r"\bbloqu[eé]e?s? par nos|^mail reject",
+        r"\bbloqu[eé]e?s? par nos|^mail reje[ct]",
         code="5..",
     ),
     Rule(

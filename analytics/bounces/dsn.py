@@ -16,6 +16,7 @@ from events import providers
 KINDS: Final = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 _STATUS: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_COMMENT: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\s*\((.{4,})\)\s*$")
 _UNICODE_ADDRESS: Final = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _MOST_RECIPIENTS: Final = 200
 _SHORTEST_WORDS: Final = 4
@@ -79,7 +80,7 @@ def _notice(fields: dict[str, str], text: str, reporter: str) -> Notice | None:
     action = _action(fields.get("action", ""))
     status = _STATUS.search(fields.get("status", ""))
     kind, _, words = fields.get("diagnostic-code", "").partition(";")
-    words = words or kind or fields.get("x-notes", "")
+    words = words or kind or fields.get("x-notes", "") or _comment(fields.get("status", ""))
     recipient = final or original
     if len(words.strip()) < _SHORTEST_WORDS:
         words = words_about(recipient, text)
@@ -102,6 +103,12 @@ def _notice(fields: dict[str, str], text: str, reporter: str) -> Notice | None:
     )
 
 
+def _comment(status: str) -> str:
+    """`5.4.4 (no such host)`: the words behind the code (RFC 3464 §2.3.4)."""
+    found = _COMMENT.search(status)
+    return found[1] if found else ""
+
+
 def _exact(status: str, replied: str) -> str:
     """Exim writes `5.0.0` whatever the server's reply says."""
     return replied if not status or (status.endswith(".0.0") and replied) else status
@@ -119,8 +126,9 @@ def address(value: str) -> str:
     rest = (rest if semicolon else kind).strip()
     if "\\x{" in rest:
         rest = _UNICODE_ADDRESS.sub(lambda match: _character(match[1]), rest)
-    rest = re.sub(r"\s*\([^()]*\)\s*$", "", rest).strip().strip("<>\"' ")
+    rest = re.sub(r"\s*\([^()]*\)\s*$", "", rest).strip("<> \t")
     found = parsing.addresses_in(rest, 1)
+    rest = rest.strip("<>\"' ")
     return found[0] if found else rest if "@" in rest and " " not in rest else ""
 
 

@@ -11,7 +11,7 @@ from events.replies import Reply
 from events.schemas import FailureClass
 
 _ENHANCED: Final = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
-_CODE: Final = re.compile(r"(?<![\d.#:/-])([245][0-5]\d)(?=[ -](?:#?[245]\.\d{1,3}\.\d{1,3}\b|[^\s\d]))")
+_CODE: Final = re.compile(r"(?<![\d.#:/-])([45][0-5]\d)(?=[ -](?:#?[245]\.\d{1,3}\.\d{1,3}\b|[^\s\d]))")
 _AFTER_DATA: Final = re.compile(
     r"in reply to end of data|after (?:end of data|i sent the message)|our final data|smtp command\s+data\b|>>> data\s+<<< 5",
     re.IGNORECASE,
@@ -22,7 +22,7 @@ _FAILURE: Final = re.compile(
     r"time[dr]? ?out|expired|block",
     re.IGNORECASE,
 )
-_FIELD: Final = re.compile(r"^>? ?[A-Za-z][A-Za-z-]{1,40}: ", re.MULTILINE)
+_FIELD: Final = re.compile(r"^>?[ \t]{0,8}[A-Za-z][A-Za-z-]{1,40}: ", re.MULTILINE)
 _MAX_WORDS: Final = 1_000
 
 
@@ -82,8 +82,11 @@ def _code_of(enhanced: str, action: Action) -> int:
     return 450 if action == "delayed" else 550
 
 
-def words_about(recipient: str, text: str) -> str:
-    """The paragraph of a notice that tells best what became of the recipient, with the next where it is just the address."""
+def words_about(recipient: str, text: str, *, alone: bool = False) -> str:
+    """The paragraph of a notice that tells best what became of the recipient, with the next where it is just the address.
+
+    `alone`: the notice is about nobody else, so where no paragraph with the address says why, one with a code does.
+    """
     blocks = re.split(r"\n[ \t]*\n", text)
     wanted = recipient.lower()
     best, weight = "", -10
@@ -91,13 +94,18 @@ def words_about(recipient: str, text: str) -> str:
         if wanted not in block.lower():
             continue
         follows = blocks[place + 1] if place + 1 < len(blocks) else ""
-        alone = not _CODE.search(block) and not _FAILURE.search(block.lower().replace(wanted, ""))
-        whole = f"{block}\n{follows}" if alone else block
-        found = 4 * bool(_CODE.search(whole)) + 2 * bool(_ENHANCED.search(whole)) + bool(_FAILURE.search(whole))
-        found -= 3 * (len(_FIELD.findall(block)) >= 3)
+        just = not _CODE.search(block) and not _FAILURE.search(block.lower().replace(wanted, ""))
+        whole = f"{block}\n{follows}" if just else block
+        found = _weight(whole) - 3 * (len(_FIELD.findall(block)) >= 3)
         if found > weight:
             best, weight = whole, found
+    if alone and weight <= 0:
+        best = next((block for block in blocks if _CODE.search(block)), best)
     return _from_recipient(best, recipient) if best else text[:_MAX_WORDS]
+
+
+def _weight(words: str) -> int:
+    return 4 * bool(_CODE.search(words)) + 2 * bool(_ENHANCED.search(words)) + bool(_FAILURE.search(words))
 
 
 def _from_recipient(block: str, recipient: str) -> str:

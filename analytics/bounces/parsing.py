@@ -112,7 +112,7 @@ def headers(message: Message, name: str) -> list[str]:
         return []
 
 
-_ADDRESS: Final = re.compile(r"[^\s<>()\[\]:;,\"'`|]{1,64}@[^\s<>()\[\]:;,\"'`|@]{1,253}")
+_ADDRESS: Final = re.compile(r"(?:\"[^\"\\\r\n<>]{1,62}\"|[^\s<>()\[\]:;,\"'`|]{1,64})@[^\s<>()\[\]:;,\"'`|@]{1,253}")
 
 
 def addresses_in(text: str, limit: int = 50) -> list[str]:

@@ -68,7 +68,8 @@ def notices(message: Message, parts: list[Part], text: str, back_to: str) -> lis
     if not told and back_to:
         told = {back_to: None}
     action: Action = "delayed" if _DELAYED.search(text) and not _GIVEN_UP.search(text) else "failed"
-    return [_notice(recipient, action, text) for recipient in list(told)[:_MOST]]
+    alone = len(told) == 1
+    return [_notice(recipient, action, text, alone=alone) for recipient in list(told)[:_MOST]]
 
 
 def is_from_a_server(message: Message) -> bool:
@@ -123,9 +124,9 @@ def _is_not_meant(address: str, own: set[str]) -> bool:
     return address.lower() in own or bool(_POSTMASTERS.search(address))
 
 
-def _notice(recipient: str, action: Action, text: str) -> Notice:
+def _notice(recipient: str, action: Action, text: str, *, alone: bool) -> Notice:
     provider = providers.provider_of(recipient.rpartition("@")[2].lower())
-    judged = judge(action, words_about(recipient, text), "", provider, text)
+    judged = judge(action, words_about(recipient, text, alone=alone), "", provider, text)
     return Notice(
         recipient=recipient,
         action=action,

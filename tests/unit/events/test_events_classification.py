@@ -54,6 +54,20 @@ def test_a_dead_address_is_hard_and_suppressed(text):
         ("550 5.1.8 Domain of sender address does not exist", "block"),
         ("550 5.7.1 Unable to relay for ada@example.org", "block"),
         ("535 5.7.8 Authentication credentials invalid", "block"),
+        ("550 5.2.0 Mail rejete. Mail rejected. OFR_506 [506]", "block"),
+        (
+            "550 5.5.0 Service refuse. Veuillez essayer plus tard. Service refused, please try later. LPN005_510",
+            "block",
+        ),
+        (
+            "421 Service refuse. Veuillez essayer plus tard. Service refused, please try later. OFR_999 [999]",
+            "throttled",
+        ),
+        (
+            "421 Service refuse. Veuillez essayer plus tard. Service refused, please try later. OFR_505 [505]",
+            "transient",
+        ),
+        ("552 5.1.1 Boite du destinataire pleine. Recipient overquota. OFR_417 [417]", "soft"),
         ("552 5.3.4 Message too large", "soft"),
         ("554 Transaction failed", "soft"),
         ("550", "soft"),

@@ -164,6 +164,33 @@ def test_addresses_in_other_scripts():
     assert only(standard(status, kind="global-delivery-status")).recipient == "张三@example.org"
 
 
+@pytest.mark.parametrize("written", ['"an..n"@example.org', '<"an..n"@example.org>', '"<"an..n"@example.org>"'])
+def test_a_quoted_local_part_keeps_its_quotes(written):
+    assert only(standard(group(f"rfc822; {written}"))).recipient == '"an..n"@example.org'
+    assert only(standard(group(f"rfc822; {written}".replace('"an..n"', "ann")))).recipient == "ann@example.org"
+
+
+def test_the_comment_of_a_status_tells_why_where_nothing_else_does():
+    notice = only(standard(group(status="5.4.4 (Illegal host/domain name found)")))
+    assert (notice.status, notice.failure_class, notice.reason) == ("5.4.4", "hard", "unknown_domain")
+
+
+def test_fields_of_the_mail_are_no_reason_however_far_they_are_indented():
+    words = """This report relates to a message you sent:
+
+  Message-id: <1@news.example.com>
+  From: Sender <bounces@news.example.com>
+  To: ann@example.org
+  Subject: Unknown user? Read this
+
+Your message cannot be delivered to:
+
+  Recipient address: ann@example.org
+  Reason: 552 mailbox full
+"""
+    assert only(standard(group(status="5.0.0"), words)).failure_class == "soft"
+
+
 def test_carriage_returns_alone_end_lines_too():
     assert only(standard(group()).replace(b"\n", b"\r")).recipient == "ann@example.org"
     assert only(standard(group()).replace(b"\n", b"\r\n")).recipient == "ann@example.org"
@@ -215,6 +242,21 @@ DELAYED = QMAIL.replace(
 ).replace("Giving up on 192.0.2.1.", "")
 
 
+APART = """From: postmaster@mx.example.net
+To: bounces@news.example.com
+Subject: Undeliverable: Hello
+
+Error message below:
+550 - Requested action not taken: no such user here
+
+Message details:
+  Subject: Hello
+  MAIL FROM: bounces@news.example.com
+  RCPT TO: ann@example.org
+  Size (in bytes): 250
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "action", "failure_class"),
     [(EXIM, "failed", "hard"), (QMAIL, "failed", "soft"), (DELAYED, "delayed", "transient")],
@@ -226,6 +268,19 @@ def test_notices_that_follow_no_standard(text, action, failure_class):
         ("ann@example.org", action, failure_class)
     ]
     assert report.returned.message_id == "m1.autumn@news.example.com"
+
+
+def test_a_reason_that_stands_apart_is_of_the_only_one():
+    notice = only(APART.encode())
+    assert (notice.recipient, notice.code, notice.failure_class) == ("ann@example.org", 550, "hard")
+
+
+def test_and_nobodys_where_there_are_several():
+    raw = APART.replace("To: bounces", "X-Failed-Recipients: ann@example.org, bob@example.org\nTo: bounces").encode()
+    assert [(one.recipient, one.hard) for one in read(raw).notices] == [
+        ("ann@example.org", False),
+        ("bob@example.org", False),
+    ]
 
 
 def feedback(kind: str, extra: str = "") -> bytes:
