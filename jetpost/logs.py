@@ -16,8 +16,8 @@ _STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dic
     "taskName",
 }
 _COLOURS: Final = {"DEBUG": "2", "INFO": "36", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
-_CHATTY: Final = ("uvicorn", "nats", "asyncio")
-"""Libraries whose notices repeat what our own logs say."""
+_CHATTY: Final = ("uvicorn", "nats", "asyncio", "mail")
+"""Libraries whose notices repeat what our own logs say; `mail` is aiosmtpd, which logs every command of every client."""
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -183,7 +183,7 @@ def report(document: dict[str, Any]) -> Group:
         "",
         _providers(document["providers"]),
         *(("", _failures(document["failures"])) if document["failures"] else ()),
-        *_readers(document["engagement"], ledger.accepted),
+        *_readers(document["engagement"], document["campaign"]["tracking"], ledger.accepted),
     )
 
 
@@ -193,22 +193,25 @@ def _ledger(document: dict[str, Any]) -> Ledger:
     return msgspec.convert(figures["progress"]["ledger"], Ledger) if figures else Ledger()
 
 
-def _readers(found: dict[str, Any], accepted: int) -> list[str | Table]:
-    """What readers did; nothing where nothing is known of it."""
+def _readers(found: dict[str, Any], tracking: dict[str, Any], accepted: int) -> list[str | Table]:
+    """What readers did, and what came back; nothing where nothing is known of it."""
     if not any(count for name, count in found.items() if name != "links"):
         return []
 
     def share(name: str) -> str:
         return f"{found[name]:,} ({found[name] / accepted:.1%})" if accepted else f"{found[name]:,}"
 
-    lines = [
-        f"opened by {share('unique_opens')}: {found['opens']:,} opens, {found['machine_opens']:,} of them by machines",
-        f"clicked by {share('unique_clicks')}: {found['clicks']:,} clicks, {found['machine_clicks']:,} of them by machines",
-        f"unsubscribed {share('unsubscribed')}, complained {share('complained')}",
-    ]
-    if found["delivered"] or found["returned"]:
+    lines = []
+    for word, what in (("opened", "opens"), ("clicked", "clicks")):
+        if tracking[what] or found[what]:
+            machines = f"{found[what]:,} {what}, {found[f'machine_{what}']:,} of them by machines"
+            lines.append(f"{word} by {share(f'unique_{what}')}: {machines}")
+    lines.append(f"unsubscribed {share('unsubscribed')}, complained {share('complained')}")
+    if found["delivered"]:
+        lines.append(f"says the ESP: delivered {share('delivered')}")
+    if found["returned"]:
         hard = f"{found['returned_hard']:,} of them from addresses that do not work"
-        lines.append(f"says the ESP: delivered {share('delivered')}, returned {share('returned')}, {hard}")
+        lines.append(f"came back after they were accepted: {share('returned')}, {hard}")
     return ["", *lines, *(("", _links(found["links"])) if found["links"] else ())]
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from analytics.engagement import Engagement
 from events import facts
 from events.ledger import Ledger
 from events.schemas import Campaign
@@ -202,6 +203,25 @@ def campaign(**known) -> Campaign:
 )
 def test_a_campaign_of_which_nothing_is_counted_yet_says_so(ledger, known, told):
     assert campaigns.counted(ledger, known) == told
+
+
+NOTHING = dict.fromkeys(Engagement.__struct_fields__, 0) | {"links": []}
+
+
+def test_what_readers_did_is_told_as_far_as_the_campaign_counts_it():
+    off, on = {"opens": False, "clicks": False}, {"opens": True, "clicks": False}
+    assert campaigns._readers(NOTHING, on, 40) == []
+    assert campaigns._readers(NOTHING | {"unsubscribed": 1}, off, 40)[1:] == [
+        "unsubscribed 1 (2.5%), complained 0 (0.0%)"
+    ]
+    assert campaigns._readers(NOTHING | {"unsubscribed": 1}, on, 40)[1] == (
+        "opened by 0 (0.0%): 0 opens, 0 of them by machines"
+    )
+
+
+def test_what_came_back_is_told_whoever_said_so():
+    came_back = campaigns._readers(NOTHING | {"returned": 2, "returned_hard": 1}, {"opens": False, "clicks": False}, 40)
+    assert came_back[-1] == ("came back after they were accepted: 2 (5.0%), 1 of them from addresses that do not work")
 
 
 @pytest.mark.parametrize(

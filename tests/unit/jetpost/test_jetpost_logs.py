@@ -136,6 +136,7 @@ def test_libraries_are_quiet_and_warnings_of_python_are_logged():
     configure(LogSettings(level="info"), "web", out)
     logging.getLogger("uvicorn.error").info("Started server process")
     logging.getLogger("nats.aio.client").info("connected")
+    logging.getLogger("mail.log").info("('127.0.0.1', 1) >> b'rcpt TO:<ann@example.com>'")
     logging.getLogger("jetpost").debug("too much")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
