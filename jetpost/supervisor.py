@@ -25,7 +25,8 @@ FIRST_RESTART_SECONDS: Final = 0.5
 LAST_RESTART_SECONDS: Final = 30.0
 """Waits between restarts double from the first to the last; who lived longer than the last begins anew."""
 _TAIL_BYTES: Final = 16_000
-_JETPOST: Final = (sys.executable, "-m", "jetpost")
+_JETPOST: Final = (sys.executable, "-P", "-m", "jetpost")
+"""Without the working directory on the path: somebody's `click.py` there would stand in for a library."""
 
 _log = logging.getLogger(__name__)
 

@@ -30,6 +30,7 @@ async def jetpost(tmp_path):
     async def start(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",
             "-m",
             "jetpost",
             *arguments,
@@ -65,6 +66,7 @@ def get(url: str) -> str:
 
 
 async def test_a_stack_comes_up_is_found_and_goes_down_in_order(jetpost, tmp_path):
+    (tmp_path / "click.py").write_text("raise SystemExit('not a library')")  # a file of the user's is no module of ours
     early = await jetpost(
         "bounces", "run", JETPOST_SENDER_VERP_SECRET="correct horse battery staple", JETPOST_BOUNCES_PORT="0"
     )
@@ -93,8 +95,9 @@ async def test_a_stack_comes_up_is_found_and_goes_down_in_order(jetpost, tmp_pat
     assert await early.wait() == 0
     assert runtime.find(tmp_path / "data") is None
     for name in ("web", "sender-1", "producer-1"):
-        log = (tmp_path / "data" / "logs" / f"{name}.log").read_text().splitlines()
-        assert [json.loads(line)["message"] for line in log] == ["started", "stopped"]
+        log = [json.loads(line) for line in (tmp_path / "data" / "logs" / f"{name}.log").read_text().splitlines()]
+        assert [line["message"] for line in log if line["logger"] == "jetpost"] == ["started", "stopped"]
+        assert {line["level"] for line in log} == {"info"}
 
 
 async def test_a_stack_that_is_killed_leaves_nothing_and_comes_up_again(jetpost, tmp_path):
