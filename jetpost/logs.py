@@ -18,6 +18,8 @@ _STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dic
 _COLOURS: Final = {"DEBUG": "2", "INFO": "36", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 _CHATTY: Final = ("uvicorn", "nats", "asyncio", "mail")
 """Libraries whose notices repeat what our own logs say; `mail` is aiosmtpd, which logs every command of every client."""
+_SILENT: Final = ("flufl.bounce",)
+"""It logs dozens of patterns that it tries on each mail, and with a traceback where a stranger's mail makes one stumble."""
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +43,8 @@ def configure(settings: LogSettings, component: str, stream: TextIO | None = Non
     logging.captureWarnings(capture=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class JsonFormatter(logging.Formatter):

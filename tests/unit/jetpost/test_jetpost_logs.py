@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 
+from analytics.bounces.read import read
 from jetpost.logs import HumanFormatter, JsonFormatter, LogSettings, configure, visible
 
 
@@ -149,4 +150,13 @@ def test_where_only_errors_are_wanted_libraries_do_not_warn():
     out = io.StringIO()
     configure(LogSettings(level="error"), "web", out)
     logging.getLogger("uvicorn.error").warning("hm")
+    assert out.getvalue() == ""
+
+
+def test_the_mail_of_strangers_cannot_fill_the_log():
+    out = io.StringIO()
+    configure(LogSettings(level="debug"), "bounces", out)
+    assert (
+        read(b"Subject: Undeliverable\n\nwithout a sender, at which one of flufl's patterns stumbles").kind == "unknown"
+    )
     assert out.getvalue() == ""
