@@ -58,6 +58,11 @@
 {{ include "jetpost.rule" (dict "way" "to" "peers" (include "jetpost.peers" (dict "root" $root "components" (list "simulator"))) "ports" (list 2525)) }}
 {{- end }}
 {{- end }}
+{{- $mailbox := dig "bounces" "imap" dict $config }}
+{{- if and (eq .component "bounces") $mailbox.host }}
+{{- $port := default (ternary 993 143 (eq (default "implicit" $mailbox.tls) "implicit")) $mailbox.port }}
+{{ include "jetpost.rule" (dict "way" "to" "peers" $outside "ports" (list $port)) }}
+{{- end }}
 {{- if and (has .component (list "public" "ingester")) (include "jetpost.hearsSes" $root) }}
 # Amazon SNS: certificates that sign its calls, and the confirmation of subscriptions.
 {{ include "jetpost.rule" (dict "way" "to" "peers" $outside "ports" (list 443)) }}

@@ -5,7 +5,7 @@ import tomllib
 from urllib.parse import urlsplit
 
 import pytest
-from manifests import named, of_kind, pods, selects, settings_file
+from manifests import named, of_kind, parse, pods, selects, settings_file
 from network import WORLD, Firewall
 
 DNS = 53
@@ -104,6 +104,20 @@ def test_servers_of_nats_find_each_other(rendered):
         documents = rendered.documents(example)
         network = Firewall.of(documents, {pod.component: dict(pod.labels) for pod in pods(documents)})
         assert network.allows("nats", "nats", 6222) is many
+
+
+@pytest.mark.parametrize(("more", "port"), [({}, 993), ({"tls": "starttls"}, 143), ({"port": "1993"}, 1993)])
+def test_whoever_reads_a_mailbox_reaches_it(helm, more, port):
+    mailbox = {"host": "imap.example.net", "username": "bounces"} | more
+    settings = [text for name, value in mailbox.items() for text in ("--set", f"config.bounces.imap.{name}={value}")]
+    secret = "secrets.settings.bounces\\.imap\\.password"
+    password = ["--set", f"{secret}.name=mailbox", "--set", f"{secret}.key=password"]
+    documents = parse(helm.template("--set", "bounces.enabled=true", *settings, *password))
+    network = Firewall.of(documents, {pod.component: dict(pod.labels) for pod in pods(documents)})
+    assert [asked for asked in (143, 993, 1993) if network.allows("bounces", WORLD, asked)] == [port]
+    (pod,) = [pod for pod in pods(documents) if pod.component == "bounces"]
+    variables = {one["name"] for container in pod.containers for one in container.get("env", [])}
+    assert "JETPOST_BOUNCES_IMAP_PASSWORD" in variables
 
 
 def test_nothing_is_decided_for_a_cluster_that_has_rules_of_its_own(helm):
