@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from analytics.errors import MailboxAway, MailboxRefused
@@ -22,7 +23,8 @@ Take = Callable[[list[str], bytes], Awaitable[object]]
 
 MAILS_AT_ONCE: Final = 50
 """Each of up to 256 KB in memory; over a far connection a turn of three commands costs as much as for one mail."""
-_AWAY_SECONDS: Final = 1.0
+_MOST_TRIES: Final = 4
+"""For a mail; the first one together with others."""
 _LONGEST_AWAY_SECONDS: Final = 60.0
 _REFUSED_SECONDS: Final = 300.0
 """Servers lock out who comes with a wrong password too often."""
@@ -30,22 +32,30 @@ _REFUSED_SECONDS: Final = 300.0
 _log = logging.getLogger(__name__)
 
 
-async def run(settings: ImapSettings, most_bytes: int, take: Take, stop: asyncio.Event) -> None:
-    """Look until `stop` is set, and wait while the server is away. Raises `MailboxRefused` where it never worked: then a setting
-    is wrong."""
+async def run(
+    settings: ImapSettings, most_bytes: int, take: Take, stop: asyncio.Event, *, away_seconds: float = 1.0
+) -> None:
+    """Look until `stop` is set. While the server is away it is waited for, `away_seconds` at first.
+
+    Raises `MailboxRefused` where it never worked: then a setting is wrong.
+    """
     with contextlib.suppress(Stopped):
-        await _Reader(settings, most_bytes, take, stop).run()
+        await _Reader(settings, most_bytes, take, stop, away_seconds).run()
 
 
 class _Reader:
-    def __init__(self, settings: ImapSettings, most_bytes: int, take: Take, stop: asyncio.Event) -> None:
+    def __init__(
+        self, settings: ImapSettings, most_bytes: int, take: Take, stop: asyncio.Event, away_seconds: float
+    ) -> None:
         self._settings = settings
         self._most_bytes = most_bytes
         self._take = take
         self._stop = stop
         self._ever = False
         """It has worked in some session."""
-        self._away = self._patience(_AWAY_SECONDS, _LONGEST_AWAY_SECONDS)
+        self._stumbled: Counter[int] = Counter()
+        """By UID, how often a mail could not be fetched."""
+        self._away = self._patience(away_seconds, _LONGEST_AWAY_SECONDS)
         self._refused = self._patience(_REFUSED_SECONDS, _REFUSED_SECONDS)
 
     def _patience(self, first_seconds: float, longest_seconds: float) -> Patience:
@@ -97,10 +107,10 @@ class _Reader:
     async def _read(self, mailbox: Mailbox, uids: list[int]) -> bool:
         """Whether there may be more to read now."""
         read = 0
-        for first in range(0, len(uids), MAILS_AT_ONCE):
+        for some in self._turns(uids):
             if self._stop.is_set():
                 return False
-            mails = await asyncio.to_thread(mailbox.fetch, uids[first : first + MAILS_AT_ONCE], self._most_bytes)
+            mails = await self._fetch(mailbox, some)
             kept = await self._keep(mails)
             if kept:
                 await asyncio.to_thread(mailbox.settle, kept)
@@ -108,6 +118,28 @@ class _Reader:
                 return False
             read += len(kept)
         return read > 0
+
+    def _turns(self, uids: list[int]) -> Iterator[list[int]]:
+        """Mails that are fetched together; those that something went wrong with come last, each alone, and not for ever."""
+        sound = [uid for uid in uids if uid not in self._stumbled]
+        for first in range(0, len(sound), MAILS_AT_ONCE):
+            yield sound[first : first + MAILS_AT_ONCE]
+        for uid in uids:
+            if 0 < self._stumbled[uid] < _MOST_TRIES:
+                yield [uid]
+
+    async def _fetch(self, mailbox: Mailbox, uids: list[int]) -> dict[int, bytes]:
+        """There are mails that a server cannot read itself: no other must wait for them."""
+        try:
+            mails = await asyncio.to_thread(mailbox.fetch, uids, self._most_bytes)
+        except MailboxAway as error:
+            self._stumbled.update(uids)
+            if len(uids) == 1 and self._stumbled[uids[0]] == _MOST_TRIES:
+                _log.error("mail %d stays in %s unread: %s", uids[0], self._settings.folder, error)
+            raise
+        for uid in uids:
+            del self._stumbled[uid]
+        return mails
 
     async def _keep(self, mails: dict[int, bytes]) -> list[int]:
         """Take mails, all at a time; the UIDs of those that were."""

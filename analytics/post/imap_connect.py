@@ -105,7 +105,10 @@ def _port(settings: ImapSettings) -> int:
 
 
 def _context(settings: ImapSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.ca_file or None)
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+    except OSError as error:
+        raise MailboxRefused(f"bounces.imap.ca_file: {settings.ca_file} cannot be read: {error.strerror}") from error
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

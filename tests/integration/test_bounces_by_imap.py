@@ -157,7 +157,7 @@ class Reading:
 
     async def run(self, settings):
         async with asyncio.timeout(30):
-            await imap.run(settings, MOST_BYTES, self.take, self.stop)
+            await imap.run(settings, MOST_BYTES, self.take, self.stop, away_seconds=0.1)
 
 
 async def kept(bus):
@@ -208,6 +208,22 @@ async def test_of_a_large_mail_only_the_beginning_crosses_the_wire(bus, settings
     assert await kept(bus) == 1
 
 
+async def test_a_mail_that_the_server_cannot_read_costs_no_other(dovecot, bus, settings, person, caplog):
+    person.put(*(notice(f"p{number}@example.org") for number in range(3)))
+    files = sorted((dovecot.folder / "mail" / settings.username).glob("*/1*"), key=str)
+    [broken] = [file for file in files if b"p1@example.org" in file.read_bytes()]
+    broken.chmod(0)
+    reading = Reading(bus, 3)
+    running = asyncio.create_task(reading.run(settings))
+    async with asyncio.timeout(30):
+        while "stays in INBOX unread" not in caplog.text:  # noqa: ASYNC110 - the log is looked at
+            await asyncio.sleep(0.01)
+    person.put(notice("late@example.org"))
+    await running
+    assert await kept(bus) == 3
+    assert len(person.sees()) == 1
+
+
 async def test_a_mail_that_cannot_be_kept_stays_and_is_read_again(bus, settings, person):
     person.put(notice(), notice("ben@example.org"))
     reading = Reading(bus, 3, at={1: BusUnavailable("no connection")})
@@ -246,6 +262,7 @@ async def test_a_server_that_knows_neither_move_nor_uidplus_keeps_the_original_m
         ({"folder": "Nowhere"}, "folder 'Nowhere' cannot be opened: make it, or set bounces.imap.folder to another"),
         ({"move_to": "a/b"}, "folder 'a/b' cannot be made: make it, or set bounces.imap.move_to to another"),
         ({"ca_file": ""}, "no certificate that is trusted here .*: set bounces.imap.ca_file"),
+        ({"ca_file": "/nowhere.pem"}, "bounces.imap.ca_file: /nowhere.pem cannot be read: No such file"),
         ({"host": "127.0.0.1"}, "no certificate that is trusted here .*bounces.imap.host to the name in it"),
         ({"port": "clear"}, "does not begin with TLS: set bounces.imap.tls to starttls"),
     ],
