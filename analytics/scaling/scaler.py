@@ -8,19 +8,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-import msgspec
-
 from analytics import queues
 from analytics.errors import AnalyticsError
 from analytics.patience import Patience
-from analytics.scaling import gathering, gauges, memory, seen
+from analytics.scaling import gathering, gauges, memory, seen, stored
 from analytics.scaling.deciding import decide
 from analytics.scaling.decision import Decision, State
 from analytics.scaling.memory import Memory
 from analytics.scaling.seen import Seen, Tried
 from analytics.scaling.settings import ScalingSettings
+from analytics.scaling.stored import STALE_SECONDS, Stored
 from analytics.settings import AnalyticsSettings
-from events import campaigns, streams
+from events import campaigns
 from events.bus import Bus
 from events.errors import BusError
 from events.ledger import Ledger
@@ -29,40 +28,9 @@ from events.patience import Stopped, sleep
 ONCE_PER_SECOND: Final = 1.0
 COUNT_SECONDS: Final = 5.0
 """So often ClickHouse is asked how far campaigns are."""
-STALE_SECONDS: Final = 60.0
-"""What was decided or counted longer ago does not count any more."""
 _STORE_SECONDS: Final = 5.0
-_KEY: Final = "scaling"
 
 _log = logging.getLogger(__name__)
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """The newest decision, and what the next one needs to know."""
-
-    decision: Decision
-    state: State = State()
-    memory: Memory = Memory()
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Stored).decode
-
-
-async def newest(bus: Bus, now: float) -> Decision | None:
-    """What holds; None where nobody decided lately. `now` by the server's clock. Raises `RetryLater`."""
-    stored = await _read(bus)
-    return None if stored is None or now - stored.decision.at > STALE_SECONDS else stored.decision
-
-
-async def _read(bus: Bus) -> Stored | None:
-    entry = await (await bus.bucket(streams.INGEST)).get(_KEY)
-    if entry is None or entry.deleted:
-        return None
-    try:
-        return _decode(entry.value)
-    except msgspec.DecodeError:
-        return None  # of another release: decided anew within a second
 
 
 class Ledgers(Protocol):
@@ -123,7 +91,7 @@ class Scaler:
         """Measure, decide and tell."""
         if self._clock() - self._decided_at > STALE_SECONDS:
             gauges.hide()
-        before = self._known or await _read(self._bus)
+        before = self._known or await stored.read(self._bus)
         found = await self._see()
         lately = before is not None and found.now - before.decision.at <= STALE_SECONDS
         known = memory.remember(before.memory if before else Memory(), found)
@@ -149,13 +117,13 @@ class Scaler:
         fresh = self._clock() - self._counted_at <= STALE_SECONDS
         return await seen.look(self._bus, measured, known, self._counted if fresh else {})
 
-    async def _store(self, stored: Stored) -> None:
+    async def _store(self, document: Stored) -> None:
         """When it says something else, and now and then, so that it does not become stale."""
-        before, self._known = self._known, stored
-        decision = stored.decision
+        before, self._known = self._known, document
+        decision = document.decision
         if before is None or (before.decision.wanted, before.decision.reason) != (decision.wanted, decision.reason):
             _log.info("%d senders wanted (%s): %s", decision.wanted, decision.reason, decision.why)
         elif decision.at - self._stored_at < _STORE_SECONDS:
             return
-        await (await self._bus.bucket(streams.INGEST)).put(_KEY, _encode(stored))
+        await stored.write(self._bus, document)
         self._stored_at = decision.at

@@ -14,7 +14,7 @@ from importlib import metadata
 import msgspec
 from fastapi import Depends, FastAPI
 
-from analytics.web import api, breakers, lanes, openapi, pages, probes, problems, recounting
+from analytics.web import api, breakers, lanes, openapi, pages, probes, problems, recounting, scaling
 from analytics.web.hub import Hub, Topic
 from analytics.web.security import Guard, access
 from analytics.web.settings import WebSettings
@@ -54,6 +54,7 @@ def create_app(bus: Bus, reports: Reports, settings: WebSettings, *, clock: Call
     app.include_router(breakers.reading, dependencies=allowed)
     app.include_router(breakers.commanding, dependencies=allowed)
     app.include_router(lanes.reading, dependencies=allowed)
+    app.include_router(scaling.reading, dependencies=allowed)
     return app
 
 

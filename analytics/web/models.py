@@ -8,6 +8,7 @@ import msgspec
 
 from analytics.engagement import Engagement
 from analytics.reports import EventRow, FailureRow, FirstAttempts, Latency, LatencyPoint, ProviderRow, RatePoint, Sizes
+from analytics.scaling.decision import Decision
 from events.breaker import Stopped
 from events.lanes import LaneNow
 from events.ledger import Ledger
@@ -162,6 +163,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """The newest first."""
     lanes: list[LaneNow] = []
     """Those that their mailbox provider or a person holds back."""
+    scaling: Decision | None = None
+    """How many senders are wanted, and why; null while no ingester works that out."""
 
 
 class CampaignDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +247,13 @@ class Lanes(msgspec.Struct, frozen=True, kw_only=True):
     """Lanes that their mailbox provider or a person holds back."""
 
     lanes: list[LaneNow]
+
+
+class Scaling(msgspec.Struct, frozen=True, kw_only=True):
+    """How many senders are wanted."""
+
+    decision: Decision | None
+    """Null while no ingester works that out."""
 
 
 class Standings(msgspec.Struct, frozen=True, kw_only=True):

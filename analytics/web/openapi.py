@@ -24,6 +24,7 @@ STRUCTS: Final[Sequence[type[msgspec.Struct]]] = (
     models.Doubts,
     models.Breakers,
     models.Lanes,
+    models.Scaling,
     models.EventPage,
     models.Standings,
     Counted,

@@ -13,6 +13,8 @@ import msgspec
 from analytics.engagement import Engagement
 from analytics.errors import AnalyticsError
 from analytics.reports import NEWEST_CAMPAIGNS, CampaignSummary, EventFilter, RatePoint
+from analytics.scaling import stored
+from analytics.scaling.decision import Decision
 from analytics.web import depths, figures, health
 from analytics.web.answers import Answers
 from analytics.web.depths import Holds
@@ -32,7 +34,7 @@ from analytics.web.models import (
 from analytics.web.sources import Reports
 from events import campaigns
 from events.bus import Bus
-from events.errors import RetryLater
+from events.errors import BusError, RetryLater
 from events.ledger import Ledger
 from events.schemas import Campaign
 
@@ -69,7 +71,13 @@ class Composer:
         held_by = await depths.holds(self._bus, self._clock())
         cards = [await self._card(info, known, held_by) for info in list(known.infos.values())[:NEWEST_CAMPAIGNS]]
         found = health.with_stopped(known.health, held_by.stopped)
-        return Overview(at=self._clock(), health=found, campaigns=cards, lanes=list(held_by.slow))
+        return Overview(
+            at=self._clock(),
+            health=found,
+            campaigns=cards,
+            lanes=list(held_by.slow),
+            scaling=await self._scaling(),
+        )
 
     async def detail(self, campaign_id: str) -> CampaignDetail:
         """Raises `CampaignNotFound`."""
@@ -84,6 +92,13 @@ class Composer:
             figures=counted,
             lanes=lanes,
         )
+
+    async def _scaling(self) -> Decision | None:
+        """None where the bus does not tell."""
+        try:
+            return await stored.newest(self._bus, self._clock())
+        except BusError:
+            return None
 
     async def _lanes(self, info: CampaignInfo) -> tuple[Holds, list[LaneDepth]]:
         """What lies in the campaign's lanes, and what keeps it there; nothing of one that has ended."""

@@ -16,7 +16,7 @@ from events import campaigns, providers, streams
 from events.bus import Bus
 from events.ledger import Ledger
 from events.schemas import Campaign
-from jetpost.cli import schedule
+from jetpost.cli import scaling, schedule
 from jetpost.cli.state import Fault, bus, get_json, out, run
 from jetpost.display import duration, ledger_bar, ledger_table, places, plain, size
 
@@ -64,7 +64,7 @@ async def _table(connected: Bus, wanted: str | None) -> Group | str:
     found = [await campaigns.get(connected, wanted)] if wanted else await campaigns.all_of(connected)
     if not found:
         return "No campaign yet. Send one with [bold]jetpost send campaign.toml[/]"
-    return Group(*[await _one(connected, campaign) for campaign in found])
+    return Group(*[await _one(connected, campaign) for campaign in found], *await scaling.standing(connected))
 
 
 async def _one(connected: Bus, campaign: Campaign) -> Group:

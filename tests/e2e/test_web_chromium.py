@@ -8,6 +8,8 @@ import pytest
 from chromium import CHROMIUM, browser
 from web_samples import SampleReports, sample_bus, sample_plays
 
+from analytics.scaling import stored
+from analytics.scaling.decision import Decision
 from analytics.web import server
 from analytics.web.settings import WebSettings
 from events import breaker, campaigns, schedule, streams
@@ -96,6 +98,27 @@ async def test_lanes_that_are_held_back_are_listed_with_the_reason(served, bus, 
     told = await page.evaluate("document.querySelector('[aria-label=Lanes] tbody').textContent")
     assert "main · Gmail" in told
     assert "421 4.7.28 An unusual rate" in told
+    assert page.complaints == []
+
+
+async def test_it_is_said_how_many_senders_are_wanted_and_why(served, bus, page):
+    await page.open(f"{served}/")
+    await page.wait_for("document.querySelectorAll('.campaign').length === 6")
+    assert await page.evaluate("document.querySelector('[aria-label=Senders]').hidden")
+    why = "More senders would not help spring: main.gmail takes 90 mails/s at present, and it will be 2 h 5 min late."
+    decision = Decision(
+        at=time.time(),
+        wanted=1,
+        reason="provider_limited",
+        why=why,
+        alive=1,
+        needed=1,
+        late_seconds={"spring": 7_500.0},
+    )
+    await stored.write(bus, stored.Stored(decision))
+    await page.wait_for("!document.querySelector('[aria-label=Senders]').hidden")
+    told = await page.evaluate("document.querySelector('[aria-label=Senders]').textContent")
+    assert told == f"Senders: 1 at work, 1 wanted. {why}"
     assert page.complaints == []
 
 

@@ -17,11 +17,13 @@ export function overviewView() {
   };
   const list = h("ul", { class: "campaigns" });
   const lanes = slowLanes();
+  const senders = sendersNote();
   const content = h(
     "div",
     { class: "stack" },
     h("div", { class: "page-head" }, h("h1", {}, "Campaigns")),
     h("div", { class: "tiles tiles-4" }, Object.values(totals).map(({ node }) => node)),
+    senders.node,
     list,
     lanes.node,
   );
@@ -42,6 +44,7 @@ export function overviewView() {
       showTotals(totals, overview.campaigns);
       keyed(list, overview.campaigns, ({ campaign }) => campaign.id, () => campaignRow());
       lanes.show(overview.lanes ?? []);
+      senders.show(overview.scaling);
       for (const child of list.jetpostChildren.values()) child.tick(overview.at);
     },
     announcement: (overview) => {
@@ -50,6 +53,15 @@ export function overviewView() {
     },
     destroy() {},
   };
+}
+
+/** How many senders are wanted and why, while anything is to be sent. */
+function sendersNote() {
+  const node = h("p", { class: "note", "aria-label": "Senders", hidden: true });
+  return { node, show: (decision) => {
+    node.hidden = !decision || decision.reason === "idle";
+    if (!node.hidden) setText(node, `Senders: ${number(decision.alive)} at work, ${number(decision.wanted)} wanted. ${decision.why}`);
+  } };
 }
 
 export const loading = () => h("div", { class: "loading", "aria-label": "Loading" }, h("i"), h("i"), h("i"));

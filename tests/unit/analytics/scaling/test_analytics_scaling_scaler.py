@@ -9,9 +9,10 @@ from prometheus_client import REGISTRY
 from scaling_samples import SETTINGS
 
 from analytics.patience import Patience
-from analytics.scaling import scaler
+from analytics.scaling import scaler, stored
 from analytics.scaling.decision import Limited
-from analytics.scaling.scaler import STALE_SECONDS, Scaler
+from analytics.scaling.scaler import Scaler
+from analytics.scaling.stored import STALE_SECONDS
 from analytics.settings import AnalyticsSettings
 from events import fleet, schemas, streams, subjects
 from events.bus import Message
@@ -82,11 +83,11 @@ async def test_a_sender_that_was_killed_does_not_count_after_a_few_seconds(bus, 
 
 
 async def test_others_read_what_was_decided_as_long_as_it_holds(bus, looking, clock):
-    assert await scaler.newest(bus, clock()) is None
+    assert await stored.newest(bus, clock()) is None
     decision = await looking.look()
-    assert await scaler.newest(bus, clock()) == decision
+    assert await stored.newest(bus, clock()) == decision
     clock.advance(STALE_SECONDS + 1)
-    assert await scaler.newest(bus, clock()) is None
+    assert await stored.newest(bus, clock()) is None
 
 
 async def test_the_next_ingester_goes_on_where_the_last_one_stopped(bus, looking, clock):
