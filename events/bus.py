@@ -119,7 +119,7 @@ class Consumer(Protocol):
         ...
 
     async def extend(self, deliveries: Sequence[Delivery]) -> None:
-        """Still working on these: the ack-wait starts anew."""
+        """Still working on these: the ack-wait starts anew. Returns when the server has taken note."""
         ...
 
     async def close(self) -> None:

@@ -142,8 +142,7 @@ class NatsConsumer:
         await self._answer(deliveries, b"-NAK")
 
     async def extend(self, deliveries: Sequence[Delivery]) -> None:
-        if deliveries:
-            await self._client.send(answer_frames([delivery.handle for delivery in deliveries], b"+WPI"))
+        await self._answer(deliveries, b"+WPI")
 
     async def _answer(self, deliveries: Sequence[Delivery], answer: bytes) -> None:
         """Answer all and ask for a reply to the last: a consumer takes answers in order, so that confirms all of them."""

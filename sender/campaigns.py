@@ -12,7 +12,7 @@ from events.bus import Bus
 from events.compression import Decompressor
 from events.errors import BusError
 from events.schemas import Campaign
-from sender.errors import DictionaryMissing
+from sender.errors import DictionaryMissing, DictionaryUnreadable
 from sender.patience import Patience
 
 _log = logging.getLogger(__name__)
@@ -64,13 +64,18 @@ class Dictionaries:
         self._made: dict[str, Decompressor] = {}
 
     async def decompressor(self, campaign: str) -> Decompressor:
-        """Raises `DictionaryMissing`."""
+        """Raises `DictionaryMissing` and `DictionaryUnreadable`."""
         if campaign not in self._made:
             try:
                 dictionary = await (await self._bus.blobs()).get(f"{campaign}/dictionary")
             except KeyError:
                 raise DictionaryMissing(f"no mail of {campaign} is rendered yet, so it has no dictionary") from None
-            self._made[campaign] = Decompressor(dictionary)
+            try:
+                self._made[campaign] = Decompressor(dictionary)
+            except msgspec.DecodeError as error:
+                raise DictionaryUnreadable(
+                    f"the dictionary of campaign {campaign} is damaged, or of a newer release than this sender: {error}"
+                ) from error
         return self._made[campaign]
 
     def forget(self, campaign: str) -> None:

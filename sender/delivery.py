@@ -24,7 +24,7 @@ from sender.outcomes import accepted, to_record
 from sender.recorder import Recorder
 from sender.retry import GiveUp, Random, Rules
 from sender.routing import Router
-from sender.settings import Relay, RetryPolicy
+from sender.settings import RetryPolicy
 from sender.turn import Try, Turn, letting_go
 from sender.warmup.keeper import Warmups
 
@@ -107,7 +107,7 @@ class Delivery:
                 line.connecting.succeeded()
                 self._router.health[line.name].succeeded()
                 turn.held += await self._take(turn, turn.room(driver))
-                won, taken = await self._claim(await self._sign(line.relay, lane, self._open(lane, turn.held)))
+                won, taken = await self._claim(await self._sign(turn, self._open(lane, turn.held)))
                 left = await self._deliver(driver, turn, won)
             await self._deliver_again(turn, left)
             await self._state_doubts(lane, taken)
@@ -143,12 +143,21 @@ class Delivery:
                 self._recorder.put([to_record(given_up, one, self._clock())])
         return opened
 
-    async def _sign(self, relay: Relay, lane: Lane, opened: list[Try]) -> list[Try]:
-        """Before the claim: what a worker that dies has claimed and not sent is in doubt."""
-        signer = self._signing.signer(relay, lane.campaign)
+    async def _sign(self, turn: Turn, opened: list[Try]) -> list[Try]:
+        """Before the claim: what a worker that dies has claimed and not sent is in doubt.
+
+        What fails here, a key or a thread that cannot be had, is no fault of the mails: they are kept for the next turn, since
+        to let them go would use up one of their deliveries each time.
+        """
+        signer = self._signing.signer(turn.line.relay, turn.lane.campaign)
         if signer is None:
             return opened
-        signed = await self._signing.sign(signer, [outbound for _, outbound in opened])
+        try:
+            signed = await self._signing.sign(signer, [outbound for _, outbound in opened])
+        except Exception:
+            turn.held.clear()
+            turn.lane.put_back([held for held, _ in opened])
+            raise
         return [(held, outbound) for (held, _), outbound in zip(opened, signed, strict=True)]
 
     async def _claim(self, opened: Sequence[Try]) -> tuple[list[Try], list[tuple[Held, Taken]]]:

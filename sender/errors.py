@@ -5,7 +5,8 @@ SenderError
 
 BusError (events.errors)
 └── RetryLater
-    └── DictionaryMissing    a campaign's mails cannot be read yet
+    ├── DictionaryMissing    a campaign's mails cannot be read yet
+    └── DictionaryUnreadable this sender cannot read them at all
 """
 
 from events.errors import RetryLater
@@ -21,3 +22,7 @@ class DkimKeyUnusable(SenderError):
 
 class DictionaryMissing(RetryLater):
     """The campaign's dictionary is not in the object store (yet): its mails wait."""
+
+
+class DictionaryUnreadable(RetryLater):
+    """The campaign's dictionary is damaged, or of a newer release than this sender: its mails wait for another one."""

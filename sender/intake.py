@@ -139,6 +139,10 @@ class Intake:
         for pool in {lane.pool for lane in lanes}:
             self._lanes[pool].notify()
 
+    def lapses(self, sequence: int) -> int:
+        """How often this process held a mail of MAIL for too long, and lived."""
+        return sum(lane.lapses[sequence] for lane in self.open)
+
     async def stop_fetching(self) -> None:
         """From here on nothing is fetched; what is held stays held."""
         await stopping.cancel([task for tasks in self._feeding.values() for task in tasks])
@@ -246,14 +250,18 @@ class Intake:
                 patience.succeeded()
 
     async def extend_holds(self) -> None:
-        """Extend what has been held for a while. Raises `RetryLater`."""
-        extend_after = self._bus.timing.extend_after_seconds
-        for lane in list(self.open):
-            asked = self._clock()
-            aging = [held for held in lane.unsettled.values() if asked - held.since > extend_after]
-            if aging:
-                await lane.consumer.extend([held.delivery for held in aging])
-                _renew(aging, asked, self._clock())
+        """Extend what has been held for a while, in each lane, whatever another's consumer answers. Raises `BusError`."""
+        answers = await asyncio.gather(*(self._extend(lane) for lane in list(self.open)), return_exceptions=True)
+        for answer in answers:
+            if answer is not None:
+                raise answer
+
+    async def _extend(self, lane: Lane) -> None:
+        asked = self._clock()
+        aging = [held for held in lane.unsettled.values() if asked - held.since > self._bus.timing.extend_after_seconds]
+        if aging:
+            await lane.consumer.extend([held.delivery for held in aging])
+            _renew(aging, asked, self._clock())
 
 
 async def _wait(event: asyncio.Event) -> None:

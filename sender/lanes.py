@@ -55,7 +55,7 @@ class Held:
         self.pool = lane.pool
         """Through which it is tried; settled when it is taken."""
         self.delivery = delivery
-        self.suspicious = delivery.deliveries >= SUSPICIOUS_DELIVERIES
+        self.suspicious = lane.deaths(delivery) >= SUSPICIOUS_DELIVERIES
         """Whether workers who held it have died repeatedly."""
         self.mail = mail
         self.since = since
@@ -66,7 +66,7 @@ class Held:
     def delivered_again(self, delivery: Delivery, since: float) -> None:
         """Our own hold had lapsed, and the server gave the mail to us once more."""
         self.delivery = delivery
-        self.suspicious = delivery.deliveries >= SUSPICIOUS_DELIVERIES
+        self.suspicious = self.lane.deaths(delivery) >= SUSPICIOUS_DELIVERIES
         if not self.taken:
             self.since = since
 
@@ -97,6 +97,8 @@ class Lane:
         """Held and unclaimed, in order."""
         self.unsettled: dict[int, Held] = {}
         """Everything held, by sequence."""
+        self.lapses: Counter[int] = Counter()
+        """How often we held a mail for too long, without its outcome, and lived on; by sequence."""
         self.turns = 0
         """Sessions that work for this lane now."""
         self.since_done = 0
@@ -161,6 +163,7 @@ class Lane:
         for delivery in deliveries:
             again = self.unsettled.get(delivery.sequence)
             if again is not None:
+                self.lapses[delivery.sequence] += 1
                 again.delivered_again(delivery, since)
                 continue
             try:
@@ -190,7 +193,7 @@ class Lane:
                 limit = 1
             waiting.popleft()
             if now - held.since > hold_seconds:
-                self.unsettled.pop(held.delivery.sequence, None)
+                self._let_lapse(held)
             else:
                 held.taken, held.pool = True, self.pool
                 taken.append(held)
@@ -219,14 +222,32 @@ class Lane:
         while self.waiting:
             if not self.waiting[0].lapsed(now):
                 return self.waiting[0]
-            self.forget([self.waiting.popleft()])
+            self._let_lapse(self.waiting.popleft())
             self.changed.set()
         return None
+
+    def _let_lapse(self, held: Held) -> None:
+        self.unsettled.pop(held.delivery.sequence, None)
+        self.lapses[held.delivery.sequence] += 1
+
+    def deaths(self, delivery: Delivery) -> int:
+        """How many workers may have died over the mail, this time included: so often it was delivered, and not to us in vain."""
+        return delivery.deliveries - self.lapses[delivery.sequence]
+
+    def put_back(self, held: Sequence[Held]) -> None:
+        """Nobody claimed them: they wait again, before the others."""
+        for one in held:
+            one.taken = False
+        self.waiting.extendleft(reversed(held))
+        if self.first_tries_stopped:
+            self._retries_first()
 
     def forget(self, held: Iterable[Held]) -> None:
         """Settled, or let go: not extended any more."""
         for one in held:
             self.unsettled.pop(one.delivery.sequence, None)
+            if self.lapses:
+                self.lapses.pop(one.delivery.sequence, None)
 
 
 def _is_first_try(held: Held) -> bool:

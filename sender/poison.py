@@ -4,6 +4,9 @@ JetStream keeps such a mail in its stream and says so in an advisory, which the 
 care of it. It claims the attempt, like every attempt: where nobody did before, the mail was never given to a relay, and it is
 given up; otherwise it is in doubt. The dead letter and the fact are stored first, then the mail leaves MAIL, then the advisory
 is acknowledged, so that a death in between repeats what is harmless to repeat.
+
+A sender that held such a mail itself, too slow to extend its hold, knows that nobody died over it that time: then the mail gets a
+new attempt instead, and with it as many deliveries again.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from sender.doubts import Doubts
 from sender.drivers.base import Reply
 from sender.journal import read_at
 from sender.lanes import Held, Lane
-from sender.retry import GiveUp, Rules
+from sender.retry import Decision, GiveUp, RetryAt, Rules
 from sender.settings import RetryPolicy
 
 _log = logging.getLogger(__name__)
@@ -41,11 +44,15 @@ _WAIT_SECONDS: Final = 5.0
 class Poison:
     """Buries poisonous mails. Several processes may do so at once."""
 
-    def __init__(self, bus: Bus, claims: Claims, doubts: Doubts, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, bus: Bus, claims: Claims, doubts: Doubts, clock: Callable[[], float], lapses: Callable[[int], int]
+    ) -> None:
+        """`lapses` says of a sequence of MAIL how often this process held the mail in vain, and lived."""
         self._bus = bus
         self._claims = claims
         self._doubts = doubts
         self._clock = clock
+        self._lapses = lapses
         self._consumer: Consumer | None = None
 
     async def run(self) -> None:
@@ -70,8 +77,13 @@ class Poison:
             return
         (claim,) = await self._claims.claim([held])
         if isinstance(claim, Won):
-            await self._give_up(held, advisory.deliveries)
+            in_vain = self._lapses(advisory.stream_seq)
+            await self._decide(held, _after(advisory.deliveries, in_vain, held, self._clock()))
             text = "mail %s of %s was delivered %d times, nobody survived it, and it lies in the DLQ now"
+            if in_vain:
+                text = (
+                    "mail %s of %s was delivered %d times, to senders too slow to extend their hold; it is tried again"
+                )
         else:
             await self._doubts.state([(held, claim)], Rules(RetryPolicy(), "at_most_once", None))
             text = (
@@ -97,12 +109,20 @@ class Poison:
         again = Delivery(record.payload, record.subject, sequence, advisory.deliveries, "")
         return Held(lane, again, mail, self._clock())
 
-    async def _give_up(self, held: Held, deliveries: int) -> None:
-        reason = f"delivered {deliveries} times without an outcome"
-        given_up = GiveUp(POISON, POISON, Reply(0, "", reason))
-        record = outcomes.to_record(given_up, held, self._clock())
+    async def _decide(self, held: Held, decision: Decision) -> None:
+        record = outcomes.to_record(decision, held, self._clock())
+        if record.retry is not None:
+            await self._bus.publish(streams.MAIL.name, [record.retry])
         if record.dead is not None:
             await self._bus.publish(streams.DLQ.name, [record.dead])
         (stored,) = await self._bus.publish(streams.EVENTS.name, [record.message])
         if not stored.duplicate:
             metering.count([record.fact])
+
+
+def _after(deliveries: int, in_vain: int, held: Held, now: float) -> GiveUp | RetryAt:
+    """`in_vain`: so many of the deliveries nobody died over."""
+    reason = f"delivered {deliveries} times without an outcome"
+    if in_vain:
+        return RetryAt(now, "transient", held.mail.charged, Reply(0, "", f"{reason}, to senders that were too slow"))
+    return GiveUp(POISON, POISON, Reply(0, "", reason))

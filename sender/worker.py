@@ -122,7 +122,6 @@ class Worker:
             bus, self._claims, self._journal, clock, Patience("record", pause), self._acknowledger, hashing
         )
         self._suppression = SuppressionList(bus, hashing, clock, SUPPRESSION_ENTRIES.set)
-        self._poison = Poison(bus, self._claims, self._doubts, clock)
         self._breaker = Breaker(bus, settings.breaker, clock, Patience("breaker", pause))
         lanes = {name: line.lanes for name, line in self._lines.items()}
         sessions = {name: line.sessions for name, line in self._lines.items()}
@@ -139,6 +138,7 @@ class Worker:
         self._warmups = Warmups(bus, settings.pools, self._throttle, clock)
         self._router = Router(lanes, sessions, self._throttle, self._breaker, clock, settings.failover_after_seconds)
         self._intake = Intake(bus, settings, clock, lanes, self._breaker, self._throttle)
+        self._poison = Poison(bus, self._claims, self._doubts, clock, self._intake.lapses)
         self._pulse = Pulse(
             bus, self._throttle.sender, settings.pools, lambda pool: self._router.health[pool].is_down, time.monotonic
         )
@@ -230,6 +230,8 @@ class Worker:
         while True:
             try:
                 await call()
+            except BusError as error:
+                await patience.wait(error)
             except Exception as error:
                 _log.exception("%s failed", step)
                 await patience.wait(error)
@@ -248,7 +250,7 @@ class Worker:
                 self._learner.refused(line.name, error)
                 await line.connecting.wait(error, at_least_seconds=error.retry_after_seconds or 0.0)
             except Exception as error:
-                _log.exception("a turn for %s failed; its mails come again after the ack-wait", lane)
+                _log.exception("a turn for %s failed; its mails come again", lane)
                 await patience.wait(error)
             finally:
                 turn.end()

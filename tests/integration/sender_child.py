@@ -1,7 +1,7 @@
-"""A sender that mails may kill: `python sender_child.py URL FOLDER WHEN`, until it dies.
+"""A sender that mails may kill: `python sender_child.py URL FOLDER WHEN [ACK_WAIT]`, until it dies.
 
-It appends what its relay took to the file `taken` in FOLDER. The mail `poison` kills the process: when it is `claiming` it,
-when it is `sending` it, or `never`.
+It appends what its relay took to the file `taken` in FOLDER; while there is a file `busy` no session can be had. The mail
+`poison` kills the process: when it is `claiming` it, when it is `sending` it, or `never`.
 """
 
 import asyncio
@@ -49,10 +49,13 @@ class Relayed:
 
     def __init__(self, folder, deadly):
         self._taken = folder / "taken"
+        self._busy = folder / "busy"
         self._deadly = deadly
 
     @asynccontextmanager
     async def lease(self):
+        while self._busy.exists():  # noqa: ASYNC110 -- another process takes it away
+            await asyncio.sleep(0.01)
         yield self
 
     async def deliver(self, mails):
@@ -68,8 +71,8 @@ class Relayed:
         """Nothing is open."""
 
 
-async def main(url, folder, when):
-    bus = await NatsBus.connect(BusSettings(url=url, ack_wait_seconds=ACK_WAIT_SECONDS), name="sender")
+async def main(url, folder, when, ack_wait=ACK_WAIT_SECONDS):
+    bus = await NatsBus.connect(BusSettings(url=url, ack_wait_seconds=float(ack_wait)), name="sender")
     used = DiesWhenClaiming(bus) if when == "claiming" else bus
     pool = Relayed(Path(folder), when == "sending")
     await worker.run(used, SETTINGS, lambda name, relay: pool, clock=time.time, stop=asyncio.Event())

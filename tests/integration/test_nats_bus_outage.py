@@ -1,6 +1,9 @@
 """The bus while its server stops, dies and comes back at the same address with the same store."""
 
 import asyncio
+import os
+import signal
+import sys
 import time
 from contextlib import aclosing, asynccontextmanager
 
@@ -117,6 +120,21 @@ async def test_the_bus_counts_how_often_its_connection_was_lost(server, own_bus)
         pass
     await eventually(lambda: own_bus.stream_state("MAIL"))
     assert own_bus.interruptions == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGSTOP")
+async def test_an_extension_is_over_when_the_server_has_taken_note_and_not_before(server, own_bus):
+    lane = await own_bus.consumer("MAIL", LANE.name)
+    await own_bus.publish("MAIL", mails(2))
+    deliveries = await lane.fetch(2, WAIT_SECONDS)
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        extending = asyncio.ensure_future(lane.extend(deliveries))
+        done, _ = await asyncio.wait([extending], timeout=0.3)
+        assert not done
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    await asyncio.wait_for(extending, WAIT_SECONDS)
 
 
 async def test_a_waiting_fetch_hears_of_the_loss_at_once(server, own_bus):

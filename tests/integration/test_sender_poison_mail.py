@@ -1,6 +1,7 @@
 """A mail that kills real sender processes on a real nats-server."""
 
 import asyncio
+import signal
 import sys
 import time
 from collections import Counter
@@ -26,14 +27,22 @@ async def bus(empty_nats_server):
     await connected.close()
 
 
-async def queue(bus):
+@pytest.fixture
+async def impatient_bus(empty_nats_server):
+    connected = await NatsBus.connect(BusSettings(url=empty_nats_server.url, ack_wait_seconds=0.4), name="test")
+    await connected.setup()
+    yield connected
+    await connected.close()
+
+
+async def queue(bus, names=NAMES):
     campaign = Campaign("spring", "Spring", "running", "main", "b@example.com", time.time())
     await (await bus.bucket(streams.CAMPAIGNS)).put("spring", schemas.encode_campaign(campaign))
     await (await bus.blobs()).put("spring/dictionary", b"Hello")
     for lane in streams.lanes("spring", "main"):
         await bus.create_consumer(lane)
     compress = Compressor(b"Hello").compress
-    mails = [Mail(name, f"{name}@example.org", 1, time.time(), compress(b"Hello")) for name in NAMES]
+    mails = [Mail(name, f"{name}@example.org", 1, time.time(), compress(b"Hello")) for name in names]
     due = subjects.mail_due("main", "gmail", "spring")
     await bus.publish("MAIL", [Message(due, schemas.encode_mail(one), ids.attempt_id(one.mail_id, 1)) for one in mails])
 
@@ -92,3 +101,33 @@ async def test_a_mail_that_kills_its_worker_while_it_is_sent_kills_once_and_is_i
     assert set(taken(tmp_path).values()) == {1}
     kept = {one.letter.mail.mail_id async for one in dead_letters.read(bus, subjects.DLQ)}
     assert kept == {name for name, word in told.items() if word == "in_doubt"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGSTOP")
+async def test_mails_of_a_sender_that_is_starved_again_and_again_are_no_poison(impatient_bus, nats_server, tmp_path):
+    """It holds them for want of a session, and stands still for longer than the ack-wait each time."""
+    bus, names = impatient_bus, ["one", "two", "three"]
+    (tmp_path / "busy").touch()
+    await queue(bus, names)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, str(CHILD), nats_server.url, str(tmp_path), "never", str(bus.timing.ack_wait_seconds)
+    )
+    try:
+        async with asyncio.timeout(60):
+            while (await bus.consumer_state("MAIL", "spring--main--gmail")).in_flight < len(names):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            while set(await stories(bus)) != set(names):
+                child.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(1.1 * bus.timing.ack_wait_seconds)  # as a machine without CPU does
+                child.send_signal(signal.SIGCONT)
+                await asyncio.sleep(0.1)
+            assert set((await stories(bus)).values()) == {"deferred"}
+            (tmp_path / "busy").unlink()
+            while (await bus.stream_state("MAIL")).messages:  # noqa: ASYNC110 -- all of it happens in the other process
+                await asyncio.sleep(0.02)
+    finally:
+        child.kill()
+        await child.wait()
+    assert set((await stories(bus)).values()) == {"accepted"}
+    assert taken(tmp_path) == dict.fromkeys(names, 1)
+    assert [one async for one in dead_letters.read(bus, subjects.DLQ)] == []

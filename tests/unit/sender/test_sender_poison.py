@@ -80,3 +80,23 @@ async def test_a_death_while_burying_loses_nothing_and_states_one_outcome(at, af
     assert told in ({"failed": 1}, {"in_doubt": 1})
     assert {letter.mail.mail_id for letter in await letters(world)} == {"poison"}
     assert not world.relay.took
+
+
+async def test_a_mail_that_came_again_to_a_sender_that_lived_on_is_no_poison():
+    """The sender was too slow to extend its hold, as where it gets no CPU for long."""
+    world = await World(FakeClock()).set_up()
+    world.relay.down = True  # so that the sender holds the mail all the time
+    await world.queue("mail", provider="gmail")
+    worker = await world.start()
+    await world.until(lambda: told_of_after_a_while(world))
+    assert await letters(world) == []
+    world.relay.down = False
+    await world.until_settled()
+    await worker.stop()
+    assert await world.stories() == {"mail": ["deferred", "accepted"]}
+
+
+async def told_of_after_a_while(world):
+    """Its hold lapses, again and again."""
+    await world.pass_time(80)
+    return await world.facts()

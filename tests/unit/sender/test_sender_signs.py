@@ -8,6 +8,8 @@ from fakes import FakeClock
 from msgspec.structs import replace
 from sender_world import SETTINGS, World, refused
 
+from sender.dkim import keys as dkim_keys
+from sender.dkim.signature import Signer, SigningKey
 from sender.drivers.base import NotTried
 from sender.errors import DkimKeyUnusable
 from sender.settings import DkimKeys
@@ -78,3 +80,21 @@ async def test_without_a_key_for_its_domain_a_mail_goes_out_as_it_is_and_the_log
 async def test_without_usable_keys_no_sender_starts(world):
     with pytest.raises(DkimKeyUnusable):
         await world.start(settings=replace(SETTINGS, dkim={"example.com": DkimKeys()}))
+
+
+async def test_while_nothing_can_be_signed_mails_wait_without_using_up_a_delivery(world):
+    """No thread can be had for it, or the key does not work: time stands still, so no mail comes again."""
+    failures = iter([RuntimeError("can't start new thread")] * 3)
+    key = dkim_keys.load("example.com", settings())[0].signing
+
+    def sign(digest):
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return key.sign(digest)
+
+    await world.queue(*[f"mail{n:02}" for n in range(12)], provider="gmail")
+    worker = await world.start(settings=SIGNING)
+    worker._signing._signers["example.com"] = Signer("example.com", [SigningKey("rsa-sha256", "one", sign)])
+    await world.until(lambda: world.relay.took.total() == 12)
+    assert next(failures, None) is None
+    assert set(world.relay.took.values()) == {1}

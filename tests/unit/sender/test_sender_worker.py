@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from sender_world import DICTIONARY, SETTINGS, World, refused
 
-from events import dead_letters, facts, schemas, streams, subjects
+from events import compression, dead_letters, facts, schemas, streams, subjects
 from events.bus import Message
+from events.errors import StreamMissing
 from events.verp import Verp
 from sender.drivers.base import NotTried, Unknown
 from sender.settings import SenderSettings
@@ -222,6 +223,18 @@ async def test_lanes_wait_for_a_dictionary_that_comes_later(world):
     assert world.relay.took.total() == 1
 
 
+async def test_lanes_wait_where_their_dictionary_cannot_be_read(world, caplog):
+    blobs = await world.bus.blobs()
+    dictionary = await blobs.get("spring/dictionary")
+    await blobs.put("spring/dictionary", compression._DICTIONARY_MARK + b"of a later release")
+    await world.queue("mail00")
+    await world.start()
+    await world.until(lambda: "is damaged, or of a newer release than this sender" in caplog.text)
+    await blobs.put("spring/dictionary", dictionary)
+    await world.until_settled()
+    assert world.relay.took.total() == 1
+
+
 async def test_an_unreadable_body_is_given_up_and_the_others_go_on(world):
     await world.queue("mail00", body=b"not a frame", provider="gmail")
     await world.queue("mail01", provider="gmail")
@@ -292,6 +305,19 @@ async def test_holds_are_extended_while_a_delivery_takes_long(world):
     world.relay.gate.set()
     await world.until_settled()
     assert await world.stories() == {"mail00": ["accepted"]}
+
+
+async def test_holds_of_a_lane_are_extended_although_another_one_is_gone(world):
+    world.relay.down = True
+    await world.queue("mail00", "mail01", "mail02", "mail03", "mail04")  # one for each provider
+    worker = await world.start()
+    await world.until(lambda: sum(len(lane.waiting) for lane in worker._intake.open) == 5)
+    await world.bus.delete_consumer("MAIL", "spring--main--gmail")
+    world.clock.advance(30)
+    with pytest.raises(StreamMissing):
+        await worker._intake.extend_holds()
+    old = {lane.provider for lane in worker._intake.open for held in lane.waiting if held.since < world.clock()}
+    assert old == {"gmail"}
 
 
 async def test_while_nats_is_away_nothing_is_lost_and_everything_goes_on_after(world):
