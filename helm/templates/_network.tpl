@@ -67,14 +67,14 @@
 # Amazon SNS: certificates that sign its calls, and the confirmation of subscriptions.
 {{ include "jetpost.rule" (dict "way" "to" "peers" $outside "ports" (list 443)) }}
 {{- end }}
-{{- if eq .role "campaign" }}
+{{- if has .role (list "campaign" "operator") }}
 {{- $ports := list }}
 {{- range $config.producer.databases }}{{- $ports = concat $ports (include "jetpost.ports" (dict "urls" (default "" .url) "default" 5432) | fromJsonArray) }}{{- end }}
 {{- if $ports }}
 {{ include "jetpost.rule" (dict "way" "to" "peers" $outside "ports" $ports) }}
 {{- end }}
 {{- end }}
-{{- if has .role (list "demo" "test") }}
+{{- if has .role (list "operator" "demo" "test") }}
 {{ include "jetpost.rule" (dict "way" "to" "peers" (include "jetpost.peers" (dict "root" $root "components" (include "jetpost.measured" $root | fromJsonArray))) "ports" (list $config.metrics.port $config.web.port)) }}
 {{- end }}
 {{- with get $values.networkPolicy.extraEgress .role }}

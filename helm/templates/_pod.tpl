@@ -13,10 +13,10 @@
 {{- $keys := $root.Values.secrets.keys -}}
 - { name: JETPOST_CONFIG, value: /etc/jetpost/jetpost.toml }
 {{- include "jetpost.natsEnv" . }}
-{{- if has $role (list "producer" "public" "bounces" "campaign" "demo" "test") }}
+{{- if has $role (list "producer" "public" "bounces" "campaign" "operator" "demo" "test") }}
 {{ include "jetpost.secretEnv" (dict "root" $root "variable" "JETPOST_PRODUCER_LINK_SECRET" "key" $keys.linkSecret) }}
 {{- end }}
-{{- if has $role (list "web" "demo" "test") }}
+{{- if has $role (list "web" "operator" "demo" "test") }}
 {{ include "jetpost.secretEnv" (dict "root" $root "variable" "JETPOST_WEB_API_TOKEN" "key" $keys.apiToken) }}
 {{- end }}
 {{- if and $root.Values.bounces.enabled (has $component (list "sender" "bounces")) }}
@@ -28,7 +28,7 @@
 {{- if has $component (list "web" "public") }}
 - { name: JETPOST_WEB_SERVE, value: {{ ternary "inside" "public" (eq $component "web") }} }
 {{- end }}
-{{- if has $role (list "demo" "test") }}
+{{- if has $role (list "operator" "demo" "test") }}
 - { name: JETPOST_WEB_PUBLIC_URL, value: "http://{{ include "jetpost.fullname" $root }}-web:{{ $root.Values.web.service.port }}" }
 {{- end }}
 {{- range $setting, $from := $root.Values.secrets.settings }}
@@ -85,7 +85,12 @@
 - name: {{ .container }}
   image: {{ include "jetpost.image" (dict "image" $values.image "default" .root.Chart.AppVersion) }}
   imagePullPolicy: {{ $values.image.pullPolicy }}
-  args: {{ toJson .args }}
+  {{- with .command }}
+  command: {{ toJson . }}
+  {{- end }}
+  {{- with .args }}
+  args: {{ toJson . }}
+  {{- end }}
   env:
     {{- include "jetpost.env" (dict "root" .root "component" .component "role" .role "extra" .extraEnv) | nindent 4 }}
   {{- with .ports }}

@@ -85,11 +85,11 @@
 {{- $readers := list -}}
 {{- if hasPrefix "sender.verp_secret" . -}}{{- $readers = list "sender" "bounces" -}}
 {{- else if hasPrefix "sender." . -}}{{- $readers = list "sender" -}}
-{{- else if hasPrefix "producer.databases." . -}}{{- $readers = list "campaign" -}}
+{{- else if hasPrefix "producer.databases." . -}}{{- $readers = list "campaign" "operator" -}}
 {{- else if hasPrefix "web.webhooks." . -}}{{- $readers = list "public" -}}
 {{- else if hasPrefix "web.old_link_secrets" . -}}{{- $readers = list "public" "bounces" -}}
 {{- else if hasPrefix "bounces." . -}}{{- $readers = list "bounces" -}}
-{{- else if hasPrefix "suppression." . -}}{{- $readers = list "producer" "sender" "ingester" "suppression-compact" "campaign" "demo" "test" -}}
+{{- else if hasPrefix "suppression." . -}}{{- $readers = list "producer" "sender" "ingester" "suppression-compact" "campaign" "operator" "demo" "test" -}}
 {{- else -}}{{- fail (printf "secrets.settings: %s is none of the secret settings that are given here (docs/kubernetes.md)" .) -}}
 {{- end -}}
 {{- $readers | toJson -}}

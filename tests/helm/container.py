@@ -19,7 +19,7 @@ from process_watching import until
 from events.nats_server import find_binary
 
 NATS = [str(find_binary())]
-JETPOST = [sys.executable, "-m", "jetpost"]
+PROGRAMS = {"nats-server": NATS, "python": [sys.executable], "jetpost": [sys.executable, "-m", "jetpost"]}
 CLICKHOUSE = [sys.executable, str(Path(__file__).parents[1] / "clickhouse_over_http.py")]
 LISTEN = "0.0.0.0"
 """What the chart lets processes listen on: all addresses of a pod, which has one."""
@@ -62,18 +62,32 @@ class Container:
 
     async def start(self) -> None:
         self._mount()
-        environment = {name: self._here(value) for name, value in self._environment().items()}
-        ours = {"PATH": os.environ["PATH"], "TMPDIR": self._here("/tmp"), "HOME": self._here("/tmp")}
+        environment = self._environment()
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command(environment),
-                env={**ours, **environment},
+                env=environment,
                 cwd=self._folder,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+
+    async def execute(self, program: str, *arguments: str) -> str:
+        """What a command says inside of it, as with `kubectl exec`."""
+        process = await asyncio.create_subprocess_exec(
+            *PROGRAMS[program],
+            *map(self._here, arguments),
+            env=self._environment(),
+            cwd=self._folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said = (await process.communicate())[0].decode()
+        assert process.returncode == 0, said
+        return said
 
     async def stop(self) -> int:
         """As the kubelet does: SIGTERM, and SIGKILL when its time is up."""
@@ -118,10 +132,8 @@ class Container:
     def _command(self, environment: dict[str, str]) -> list[str]:
         if self.spec["name"] == "clickhouse":
             return self._clickhouse(environment)
-        if command := self.spec.get("command"):
-            assert command[0] == "nats-server"
-            return [*NATS, *map(self._here, command[1:])]
-        return [*JETPOST, *map(self._here, self.spec["args"])]
+        program, *arguments = self.spec.get("command") or ["jetpost", *self.spec["args"]]
+        return [*PROGRAMS[program], *map(self._here, arguments)]
 
     def _clickhouse(self, environment: dict[str, str]) -> list[str]:
         """chdb, for the user of the rendered configuration and with the password that it names."""
@@ -144,7 +156,8 @@ class Container:
             else:
                 value = re.sub(r"\$\((\w+)\)", lambda match: found[match[1]], variable["value"])
             found[variable["name"]] = value
-        return found
+        here = {name: self._here(value) for name, value in found.items()}
+        return {"PATH": os.environ["PATH"], "TMPDIR": self._here("/tmp"), "HOME": self._here("/tmp")} | here
 
     def _mount(self) -> None:
         volumes = {volume["name"]: volume for volume in self._pod.spec["volumes"]}

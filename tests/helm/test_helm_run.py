@@ -64,7 +64,7 @@ async def test_everything_starts_in_any_order_sends_and_proves_its_ledger(starte
     release.secrets["shop"] = {"secret": "whsec_" + "c2VjcmV0" * 4}
     tests = [pod for pod in pods(release.documents) if pod.owner.startswith("Pod ")]
     jobs = [release.pod("setup"), release.pod("demo"), *tests]
-    await release.start(*STAYING)
+    await release.start(*STAYING, "operator")
     said, _ = await asyncio.gather(
         asyncio.gather(*map(release.job, jobs)), asyncio.gather(*map(release.ready, STAYING))
     )
@@ -83,6 +83,10 @@ async def test_everything_starts_in_any_order_sends_and_proves_its_ledger(starte
         get(f"{address}/api/campaigns", "another")
     taken = await client.stats(control_port(release.running("simulator")), release.address("simulator"))
     assert (taken.accepted, taken.accepted_more_than_once) == (sum(one["accepted"] for one in ledgers), 0)
+
+    operator, web = release.running("operator"), release.running("web")
+    assert "finished" in await web.execute("jetpost", "status")
+    assert "No mail is in doubt" in await operator.execute("jetpost", "doubts", "list")
 
     for component in STAYING:
         container = release.running(component)
