@@ -105,3 +105,19 @@ async def test_what_may_have_been_given_back_is_not_given_back_again(error, capl
     await returns.settled()
     assert [state.used for state in changed] == [30]
     assert ("failed" in caplog.text) is isinstance(error, RuntimeError)
+
+
+def test_a_day_is_not_used_up_for_who_has_tokens_of_it_in_hand():
+    async def main():
+        bus, pool = await new_bus(), Relay(lanes={"gmail": Limits(daily=2)})
+        async with one_sender(bus, main=pool) as first, one_sender(bus, main=pool) as second:
+            lane = await first.lane(mails=5)
+            await second.lane()
+            [permit] = await first.take(lane, 1)
+            await permit.spend(1)
+            await until(lambda: second.throttle.is_used_up("main", "gmail"))
+            assert not first.throttle.is_used_up("main", "gmail")
+            assert [await permit.spend(1) for permit in await first.take(lane, 1)] == [1]
+            assert first.throttle.is_used_up("main", "gmail")
+
+    virtual_time.run(main())
