@@ -10,6 +10,7 @@ from benchmarks.budget import part as budget
 from benchmarks.campaigns import adaptive, growth, overtaking, retries, scaling, stalled, throttle
 from benchmarks.e2e import part as e2e
 from benchmarks.frame.part import Part
+from benchmarks.fuzz import part as fuzz
 from benchmarks.rollups import part as rollups
 from benchmarks.suite import part as suite
 
@@ -30,6 +31,7 @@ PARTS: Final[tuple[Part, ...]] = (
     sql_audience.PART,
     dkim.PART,
     callbacks.PART,
+    fuzz.PART,
     suppression.PART,
     *scripts.parts(),
 )

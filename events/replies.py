@@ -119,7 +119,7 @@ def parse(text: str) -> Reply:
     Text without a code gives code 0.
     """
     text = re.sub(r"^\s*(?:[245]\.\d{1,3}\.\d{1,3}\s+)?(?:smtp|x-\w+)\s*;\s*", "", text, flags=re.IGNORECASE).strip()
-    lines = [line.strip().encode() for line in text.splitlines() if line.strip()]
+    lines = [line.strip().encode("utf-8", "replace") for line in text.splitlines() if line.strip()]
     code = lines[0][:3] if lines else b""
     if not lines or _LINE.fullmatch(lines[0]) is None:
         return Reply(0, "", " ".join(text.split())[:_MAX_WORDS])

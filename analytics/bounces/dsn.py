@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from email.message import Message
+from itertools import islice
 from typing import Final, get_args
 
 from analytics.bounces import parsing, returned
@@ -18,7 +19,9 @@ _ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 _STATUS: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _COMMENT: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\s*\((.{4,})\)\s*$")
 _UNICODE_ADDRESS: Final = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
-_MOST_RECIPIENTS: Final = 200
+_MOST_RECIPIENTS: Final = 20
+"""To judge one takes up to 20 ms, where its words are made for that. A mail of ours has one."""
+_MOST_GROUPS: Final = 400
 _SHORTEST_WORDS: Final = 4
 _OPENSMTPD_GAVE_UP: Final = re.compile(r"\bEnvelope expired$")
 """OpenSMTPD (bounce.c) tells of a mail that it gave up in the words of a delay, `Action: delayed` included."""
@@ -26,20 +29,38 @@ _OPENSMTPD_GAVE_UP: Final = re.compile(r"\bEnvelope expired$")
 
 def notices(parts: list[Part], text: str) -> list[Notice]:
     """Of every recipient in every status part. `text` is what the notice says in words, for recipients without any."""
-    groups = [fields for part in parts if part.kind in KINDS for fields in _groups(part.message)]
-    return _notices(groups, text)
+    groups = (fields for part in parts if part.kind in KINDS for fields in _groups(part.message))
+    return _notices(list(islice(groups, _MOST_GROUPS)), text)
 
 
 def notices_in(text: str) -> list[Notice]:
     """The same of a notice that came with its parts in disorder: the fields stand somewhere in the text."""
-    return _notices(list(_split(text)) if "final-recipient:" in text.lower() else [], text)
+    return _notices(list(islice(_split(text), _MOST_GROUPS)) if "final-recipient:" in text.lower() else [], text)
 
 
 def _notices(groups: list[dict[str, str]], text: str) -> list[Notice]:
+    """Of groups about the same the first counts."""
     reporter = next((fields["reporting-mta"] for fields in groups if "reporting-mta" in fields), "")
-    found = [notice for fields in groups if (notice := _notice(fields, text, reporter)) is not None]
-    once = {(notice.recipient.lower(), notice.action): notice for notice in reversed(found)}
-    return list(reversed(once.values()))[:_MOST_RECIPIENTS]
+    about: dict[tuple[str, Action], dict[str, str]] = {}
+    for fields in groups:
+        recipient, _ = _addresses(fields)
+        if recipient and len(about) < _MOST_RECIPIENTS:
+            about.setdefault((recipient.lower(), _action(fields.get("action", ""))), fields)
+    told = _Words(text)
+    return [_notice(fields, told, reporter) for fields in about.values()]
+
+
+class _Words:
+    """What a notice says in words, searched once for each recipient whose fields have none."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._known: dict[str, str] = {}
+
+    def about(self, recipient: str) -> str:
+        if recipient not in self._known:
+            self._known[recipient] = words_about(recipient, self.text)
+        return self._known[recipient]
 
 
 def _groups(part: Message) -> Iterator[dict[str, str]]:
@@ -72,24 +93,26 @@ def _split(text: str) -> Iterator[dict[str, str]]:
                 yield fields
 
 
-def _notice(fields: dict[str, str], text: str, reporter: str) -> Notice | None:
-    """None for the block about the message as a whole."""
+def _addresses(fields: dict[str, str]) -> tuple[str, str]:
+    """Final and original recipient; the first is empty of the block about the message as a whole."""
     final, original = address(fields.get("final-recipient", "")), address(fields.get("original-recipient", ""))
-    if not final and (not original or "action" not in fields):
-        return None
+    return final or (original if "action" in fields else ""), original
+
+
+def _notice(fields: dict[str, str], told: _Words, reporter: str) -> Notice:
+    recipient, original = _addresses(fields)
     action = _action(fields.get("action", ""))
     status = _STATUS.search(fields.get("status", ""))
     kind, _, words = fields.get("diagnostic-code", "").partition(";")
     words = words or kind or fields.get("x-notes", "") or _comment(fields.get("status", ""))
-    recipient = final or original
     if len(words.strip()) < _SHORTEST_WORDS:
-        words = words_about(recipient, text)
+        words = told.about(recipient)
     if action == "delayed" and _OPENSMTPD_GAVE_UP.search(words.strip()):
         action = "failed"
     if kind.strip().lower() == "x-unix":  # a local program's words are no verdict on the address (RFC 3464 §2.3.6)
         words, status = f"451 {words}", None
     provider = _provider(recipient, fields.get("remote-mta", ""), reporter)
-    judged = judge(action, words, status[0] if status else "", provider, text)
+    judged = judge(action, words, status[0] if status else "", provider, told.text)
     return Notice(
         recipient=recipient,
         original=original,

@@ -16,7 +16,9 @@ _AFTER_DATA: Final = re.compile(
     r"in reply to end of data|after (?:end of data|i sent the message)|our final data|smtp command\s+data\b|>>> data\s+<<< 5",
     re.IGNORECASE,
 )
-_NO_RECIPIENT: Final = re.compile(r"<<< 50[34].*(?:rcpt|recipient)|<<< 554.*no valid recipients", re.IGNORECASE)
+_NO_RECIPIENT: Final = re.compile(
+    r"<<< 50[34].{0,200}(?:rcpt|recipient)|<<< 554.{0,200}no valid recipients", re.IGNORECASE
+)
 _FAILURE: Final = re.compile(
     r"reject|refus|unknown|not (?:found|exist|known|deliver|accept)|no such|full|quota|invalid|disabled|fail|unable|"
     r"time[dr]? ?out|expired|block",

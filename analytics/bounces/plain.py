@@ -51,6 +51,7 @@ _TRANSCRIPT: Final = re.compile(r"^[45]\d\d(?: [45]\.\d+\.\d+)? <([^\s<>]{1,64}@
 """Sendmail."""
 _LINE_ALONE: Final = re.compile(rf"^[ \t>*-]*<?{_SOMEBODY}>?[ \t]*(?::.*|\.{{3}}.*|[(\[].*|;.*|)$", re.MULTILINE)
 _MOST: Final = 20
+_MOST_LINES: Final = 5_000
 
 
 def notices(message: Message, parts: list[Part], text: str, back_to: str) -> list[Notice]:
@@ -64,7 +65,7 @@ def notices(message: Message, parts: list[Part], text: str, back_to: str) -> lis
     ):
         return []
     if not told:
-        told = dict.fromkeys(_by_flufl(message)) or dict.fromkeys(_in_words(text, _own(message)))
+        told = dict.fromkeys(_by_flufl(message, parts)) or dict.fromkeys(_in_words(text, _own(message)))
     if not told and back_to:
         told = {back_to: None}
     action: Action = "delayed" if _DELAYED.search(text) and not _GIVEN_UP.search(text) else "failed"
@@ -89,7 +90,13 @@ def _failed_recipients(message: Message) -> Iterator[str]:
         yield from parsing.addresses_in(str(value))
 
 
-def _by_flufl(message: Message) -> list[str]:
+def _by_flufl(message: Message, parts: list[Part]) -> list[str]:
+    """Its patterns go through every line, some fifty times."""
+    if (
+        sum(payload.count("\n") for part in parts if isinstance(payload := part.message.get_payload(), str))
+        > _MOST_LINES
+    ):
+        return []
     try:
         temporary, permanent = all_failures(message)
     except Exception:  # it has dozens of patterns for mail of strangers; whatever it stumbles over is no bounce

@@ -13,7 +13,7 @@ from analytics.bounces.parsing import Part
 _WHOLE: Final = frozenset({"message/rfc822", "message/global"})
 _HEADERS: Final = frozenset({"text/rfc822-headers", "message/rfc822-headers", "message/global-headers", "text/rfc822"})
 _INTRODUCED: Final = re.compile(
-    r"^[ \t>-]*(?:-+ ?(?:this is a copy of|original message|returned message|message header|below this line is a copy|"
+    r"^[ \t>-]*(?:- ?(?:this is a copy of|original message|returned message|message header|below this line is a copy|"
     r"included is a copy|message headers? follow|unsent message|forwarded message).*|"
     r"(?:below this line is|here is) (?:a copy|the header).*)$",
     re.IGNORECASE | re.MULTILINE,
@@ -66,7 +66,7 @@ def fields_in(text: str) -> dict[str, str]:
     """The header fields that stand in a text, unfolded; of several with one name the first."""
     fields: dict[str, str] = {}
     for match in _FIELD.finditer(text[: parsing.MAX_TEXT]):
-        fields.setdefault(match[1].lower(), re.sub(r"\s*\n\s+", " ", match[2]).strip()[:2_000])
+        fields.setdefault(match[1].lower(), parsing.unfolded(match[2])[:2_000])
         if len(fields) >= _MAX_FIELDS:
             break
     return fields

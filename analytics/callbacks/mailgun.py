@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from email.parser import BytesParser
 from typing import Final
 from urllib.parse import parse_qs
 
+from analytics import formdata
 from analytics.callbacks import credentials, reading
 from analytics.callbacks.base import Bounce, Esp, Event, EventName, Request, Secrets, Told, Verdict
 from analytics.callbacks.reading import Table
@@ -35,6 +35,7 @@ _NAMES: Final[dict[str, EventName]] = {
 """`bounced` and `dropped` are of the form-encoded webhooks of old domains."""
 _SILENT: Final = frozenset({"accepted", "stored", "list_member_uploaded", "list_member_upload_error", "list_uploaded"})
 _LISTED_CODES: Final = frozenset({605, 606, 607})
+_MOST_FIELDS: Final = 500
 _DAY: Final = 86_400
 TOLERANCE_SECONDS: Final = 5 * 3_600.0
 """How far from now a timestamp may be. Mailgun tries again 5, 15 and 30 minutes, 1.5, 3.5 and 7.5 hours later, and does not say
@@ -60,24 +61,15 @@ def _body(request: Request) -> Table:
     kind = request.headers.get("content-type", "").lower()
     try:
         if "x-www-form-urlencoded" in kind:
-            return {name: values[-1] for name, values in parse_qs(request.body.decode(), max_num_fields=500).items()}
+            return {
+                name: values[-1]
+                for name, values in parse_qs(request.body.decode(), max_num_fields=_MOST_FIELDS).items()
+            }
         if "multipart/form-data" in kind:
-            return _multipart(request)
+            return formdata.fields(request.headers["content-type"], request.body, _MOST_FIELDS)
         return reading.table(reading.document(request.body))
     except ValueError:
         return {}
-
-
-def _multipart(request: Request) -> Table:
-    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode("latin-1", "replace")
-    parsed = BytesParser().parsebytes(head + request.body)
-    fields: dict[str, str] = {}
-    for part in parsed.walk():
-        name = part.get_param("name", header="content-disposition")
-        value = part.get_payload(decode=True)
-        if isinstance(name, str) and isinstance(value, bytes):
-            fields[name] = value.decode("utf-8", "replace").strip("\r\n")
-    return fields
 
 
 def tell(request: Request) -> Told:

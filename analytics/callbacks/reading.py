@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from math import isnan
@@ -30,11 +31,35 @@ _log = logging.getLogger(__name__)
 
 
 def document(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """Raises `ValueError` for what is no JSON."""
+    """Raises `ValueError` for what is no JSON.
+
+    Bytes and escapes that are no characters read as U+FFFD: an ESP that cuts a text in the middle of one costs us no batch.
+    """
+    try:
+        return _decode(body)
+    except ValueError:
+        mended = _mended(body)
+        if mended == body:
+            raise
+    return _decode(mended)
+
+
+def _decode(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from error
+
+
+_HALF: Final = re.compile(
+    r"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}", re.ASCII
+)
+"""A character in two escapes, or half of one (RFC 8259 §8.2)."""
+
+
+def _mended(body: bytes) -> bytes:
+    text = body.decode("utf-8", "replace").removeprefix("\N{BYTE ORDER MARK}")
+    return _HALF.sub(lambda found: found[1] or "\\ufffd", text).encode()
 
 
 def table(value: object) -> Table:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from email import message_from_bytes
-from email.policy import HTTP
 from typing import Final, Literal, TypeAlias, get_args
 from urllib.parse import parse_qsl
 
+from analytics import formdata
 from analytics.web.public import pages
 from analytics.web.public.pages import Choice
 
@@ -33,20 +32,7 @@ def _fields(content_type: str, body: bytes) -> dict[str, str]:
         if kind == "application/x-www-form-urlencoded":
             return dict(parse_qsl(body.decode("ascii"), max_num_fields=_MOST_FIELDS))
         if kind == "multipart/form-data":
-            return _parts(content_type, body)
+            return formdata.fields(content_type, body, _MOST_FIELDS)
     except ValueError:
         pass
     return {}
-
-
-def _parts(content_type: str, body: bytes) -> dict[str, str]:
-    """RFC 7578."""
-    head = f"Content-Type: {content_type}\r\n\r\n".encode("ascii", "ignore")
-    message = message_from_bytes(head + body, policy=HTTP)
-    found: dict[str, str] = {}
-    for part in message.iter_parts() if message.is_multipart() else ():
-        name = part.get_param("name", header="Content-Disposition")
-        content = part.get_payload(decode=True)
-        if isinstance(name, str) and isinstance(content, bytes) and len(found) < _MOST_FIELDS:
-            found[name] = content.decode("utf-8", "replace").strip()
-    return found

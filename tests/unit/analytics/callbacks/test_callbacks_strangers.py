@@ -131,6 +131,20 @@ def test_a_list_where_a_word_belongs_is_nothing():
     assert event.machine is False
 
 
+@pytest.mark.parametrize("half", [rb"\ud83d", rb"\ude00", rb"\ud83d\ud83d", b"\xf0\x9f", b"\xff", rb"\uD83Dx"])
+def test_half_a_character_costs_neither_its_item_nor_another(half):
+    items = b'[{"event": "bounce", "reason": "550 no such %b user \\ud83d\\ude00"}, {"event": "open"}]' % half
+    told = ESPS["sendgrid"].tell(Request({}, items, None))
+    assert ([event.event for event in told.events], told.faults, told.broken) == (["bounced", "opened"], (), 0)
+    assert told.events[0].code == 550
+    assert "\ufffd" in told.events[0].text
+    assert told.events[0].text.endswith("\U0001f600")
+
+
+def test_a_byte_order_mark_is_not_in_the_way():
+    assert ESPS["postmark"].tell(Request({}, b'\xef\xbb\xbf{"RecordType": "Open"}', None)).events[0].event == "opened"
+
+
 def test_deep_nesting_is_no_json():
     body = b"[" * 100_000
     assert ESPS["sendgrid"].tell(Request({}, body, None)).broken == 1
