@@ -1,8 +1,8 @@
 """How many mails a limit lets pass in a time, and how long so many take. Pure.
 
 A lane that its provider has slowed down comes back by itself (`events.pace`), and a day's mails are there again at midnight: so
-what passes is not the rate of this moment times the time. That it will be faster than what was too much for its provider once
-is not counted on before it is.
+what passes is not the rate of this moment times the time. What its provider bears lies between what it was slowed down to and
+what was too much: more than halfway is counted on only once the lane is there.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ def _is_steady(limit: Limit, now: float) -> bool:
 def _course(limit: Limit, now: float, session_rate: float | None) -> Callable[[float], float]:
     """Mails per second by time, if its provider says nothing more."""
     pace = limit.pace
-    highest = max(pace.peak, _or_inf(paces.rate_at(pace, limit.rate, now)))
-    most = max(pace.connections_peak, _or_inf(paces.connections_at(pace, limit.connections, now)))
+    halfway = ((pace.rate or 0.0) + pace.peak) / 2
+    highest = max(halfway, _or_inf(paces.rate_at(pace, limit.rate, now)))
+    most = max(pace.connections or 0, _or_inf(paces.connections_at(pace, limit.connections, now)))
 
     def rate_at(at: float) -> float:
         if paces.is_paused(pace, at):

@@ -2,7 +2,7 @@
 them, and whether none is started where it would not help.
 
     deadline    more mails than one sender sends in time: more are started, and stopped when they are not needed
-    limited     the same, and the pool has a limit that one sender uses up
+    limited     the same, and the pool has a limit that one sender uses up; senders of an earlier campaign have told of it
     throttled   the same, and mailbox providers bear little, as an earlier campaign has taught
 """
 
@@ -29,9 +29,9 @@ from events.providers import PROVIDERS
 from jetpost.stopping import cancel_on_signals
 
 NAMES: Final = ("deadline", "limited", "throttled")
-LIMITED_MAILS: Final = 3_000
+LIMITED_MAILS: Final = 1_500
 LIMITED_SECONDS: Final = 30.0
-LIMITED_RATE: Final = 40.0
+LIMITED_RATE: Final = 15.0
 """Mails per second, of all providers together."""
 _SHOWN: Final = 24
 """Lines of a run."""
@@ -39,12 +39,14 @@ _SHOWN: Final = 24
 
 def plans(mails: int, within_seconds: float) -> dict[str, Plan]:
     """By name. Without a limit the other two would need several senders; with it one is enough."""
-    bears = {name: {"rate": LIMITED_RATE / len(PROVIDERS), "burst": 10, "penalty_seconds": 5} for name in PROVIDERS}
-    limited = Plan(name="limited", mails=LIMITED_MAILS, within_seconds=LIMITED_SECONDS)
+    rate, penalty = LIMITED_RATE / len(PROVIDERS), {"penalty_seconds": 5, "penalty_max_seconds": 5}
+    bears = {name: {"rate": rate, "burst": 10, **penalty} for name in PROVIDERS}
+    earlier = LIMITED_MAILS // 5
+    limited = Plan(name="limited", mails=LIMITED_MAILS, within_seconds=LIMITED_SECONDS, earlier=earlier)
     return {
         "deadline": Plan(name="deadline", mails=mails, within_seconds=within_seconds),
         "limited": replace(limited, pool_rate=LIMITED_RATE),
-        "throttled": replace(limited, name="throttled", profiles=json.dumps(bears), earlier=LIMITED_MAILS // 5),
+        "throttled": replace(limited, name="throttled", profiles=json.dumps(bears)),
     }
 
 

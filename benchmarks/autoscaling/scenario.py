@@ -31,6 +31,7 @@ from jetpost.settings import Settings, to_environment
 from jetpost.supervisor import Child, Component
 from producer import launch
 from producer.campaign.check import Checked
+from sender.settings import RetryPolicy
 from sender.throttle.limits import Limits
 
 LATENCY_MS: Final = 20.0
@@ -39,6 +40,8 @@ CONNECTIONS: Final = 4
 REPLIES: Final = 4
 FETCH_MAILS: Final = 16
 """So slow a sender must not hold mails that others could send."""
+THROTTLED_SECONDS: Final = 3.0
+"""Mails that a provider puts off come again after so long: all else takes minutes here in place of an hour."""
 SCALING: Final = ScalingSettings(
     min_senders=0, max_senders=10, sender_mails_per_second=100.0, sender_start_seconds=10.0, cooldown_seconds=30.0
 )
@@ -59,7 +62,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     profiles: str = ""
     """What providers bear, for the simulator."""
     earlier: int = 0
-    """Mails of a campaign before it, from which one sender learns what they bear."""
+    """Mails of a campaign before it, with one sender: from then on limits are known, and what providers bear."""
 
 
 class Sample(NamedTuple):
@@ -119,7 +122,13 @@ def _settings(settings: Settings, plan: Plan) -> Settings:
     return replace(
         settings,
         analytics=replace(settings.analytics, scaling=scaling),
-        sender=replace(settings.sender, pools={POOL: relay}, fetch_mails=FETCH_MAILS, prefetch_mails=2 * FETCH_MAILS),
+        sender=replace(
+            settings.sender,
+            pools={POOL: relay},
+            fetch_mails=FETCH_MAILS,
+            prefetch_mails=2 * FETCH_MAILS,
+            retry=RetryPolicy(throttled_base_seconds=THROTTLED_SECONDS, limit=50),
+        ),
     )
 
 

@@ -36,10 +36,10 @@ def test_connections_let_pass_what_sessions_send_through_them():
     assert capacity(Limit(connections=3), session_rate=None) == inf, "nobody knows"
 
 
-def test_a_lane_that_was_slowed_down_comes_back_to_what_was_too_much_and_no_further():
+def test_a_lane_that_was_slowed_down_is_counted_on_halfway_to_what_was_too_much():
     slow = Limit(pace=Pace(rate=10.0, peak=50.0, decreased_at=NOW, recovery_seconds=300.0))
-    assert capacity(slow, 300) == pytest.approx(300 * 30.0, rel=0.01)
-    assert capacity(slow, HOUR) == pytest.approx(300 * 30.0 + 3_300 * 50.0, rel=0.01)
+    assert capacity(slow, 150) == pytest.approx(150 * 20.0, rel=0.01)
+    assert capacity(slow, HOUR) == pytest.approx(150 * 20.0 + 3_450 * 30.0, rel=0.01)
     assert passing.rate_now(slow, NOW, 10.0) == 10.0
 
 
@@ -47,6 +47,13 @@ def test_a_lane_that_has_come_further_is_as_fast_as_it_is():
     faster = Limit(pace=Pace(rate=10.0, peak=50.0, decreased_at=NOW - 600, recovery_seconds=300.0))
     assert passing.rate_now(faster, NOW, 10.0) == 100.0
     assert capacity(faster) == pytest.approx(HOUR * 100.0)
+
+
+def test_so_are_connections():
+    fewer = Limit(connections=20, pace=Pace(connections=2, connections_peak=8, connections_at=NOW))
+    assert capacity(fewer, HOUR) == 2 * 10.0 * HOUR
+    regained = Limit(connections=20, pace=Pace(connections=2, connections_peak=8, connections_at=NOW - 900.0))
+    assert capacity(regained, HOUR) == 5 * 10.0 * HOUR
 
 
 def test_nothing_passes_during_a_pause():
