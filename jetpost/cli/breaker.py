@@ -43,7 +43,7 @@ def _list(
             f"[bold]{plain(one.campaign)}[/]  {_lane(one)}  {plural(one.held)} wait since {clock_time(one.since)}"
         )
         out.print(f"    {plain(one.reason)}")
-    out.print("\nWhen the cause is mended: jetpost breaker resume CAMPAIGN PROVIDER")
+    out.print("\nWhen the cause is mended: jetpost breaker resume CAMPAIGN [PROVIDER]", markup=False)
 
 
 async def _read() -> list[Stopped]:

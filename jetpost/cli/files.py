@@ -15,12 +15,14 @@ from rich.live import Live
 
 from events import campaigns
 from events.schemas import Campaign
+from jetpost import locating
 from jetpost.attaching import checked_with_esps
 from jetpost.authentication import checked_for_authentication
 from jetpost.cli import schedule
 from jetpost.cli.choosing import plural
 from jetpost.cli.state import Fault, bus, effective, err, out, run, web_url
 from jetpost.display import plain, size
+from jetpost.links import checked_for_links
 from jetpost.settings import Settings
 from producer import launch
 from producer.campaign import looking
@@ -55,11 +57,17 @@ def _check(file: _File) -> None:
     if checked.launchable is not None:
         for line in looking.notes(checked.launchable):
             out.print(plain(line))
-    out.print(
-        f"[green]{file} can be sent[/]: campaign [bold]{campaign.id}[/] from {campaign.from_.address}, pool {campaign.pool}"
-    )
+    pools = _pools(checked)
+    through = f"pool {pools[0]}" if len(pools) == 1 else f"pools {', '.join(pools)}"
+    out.print(f"[green]{file} can be sent[/]: campaign [bold]{campaign.id}[/] from {campaign.from_.address}, {through}")
     if checked.launchable is not None and (starts_at := checked.launchable.timing.starts_at) is not None:
         out.print(f"  [cyan]It will start {schedule.when(starts_at, time.time())}.[/]")
+
+
+def _pools(checked: Checked) -> list[str]:
+    """All that its mails may go through."""
+    routes = {} if checked.launchable is None else checked.launchable.routes
+    return list(dict.fromkeys([checked.campaign.pool, *(pool for route in routes.values() for pool in route)]))
 
 
 def _preview(
@@ -139,7 +147,8 @@ def _send(
     Returns when the audience is planned; `jetpost status --watch` shows how it goes on. Interrupted? The same command goes
     on where it stopped, and plans nobody twice. Nothing is sent when `jetpost check` would find a problem.
     """
-    settings, now = effective().settings, time.time()
+    found, now = effective(), time.time()
+    settings = found.settings
     start = None if at is None else schedule.moment(at, now)
     if start is not None and start < now:
         raise Fault(f"{at} has passed; --at now starts it at once")
@@ -149,6 +158,8 @@ def _send(
         err.print("Nothing was sent.")
         raise typer.Exit(1)
     if not settings.producer.link_secret:
+        if not found.is_set("nats", "url"):
+            raise Fault(f"there is nobody to send it: {locating.advice(found)}")
         raise Fault(
             "producer.link_secret must be set: it signs the unsubscribe links, and every producer needs the same one."
             " Set JETPOST_PRODUCER_LINK_SECRET to a long random text, or send through `jetpost up`, which makes one"
@@ -202,7 +213,7 @@ def _say_what_was_launched(launched: launch.Launched, campaign: Campaign) -> Non
 
 def _checked(file: Path, settings: Settings, start: float | None = None) -> Checked:
     checked = check(file, list(settings.sender.pools), time.time(), settings.producer, start)
-    return checked_for_authentication(checked_with_esps(checked, settings), settings)
+    return checked_for_links(checked_for_authentication(checked_with_esps(checked, settings), settings), settings)
 
 
 def _tell(checked: Checked) -> None:

@@ -40,12 +40,19 @@ def _list(
             typer.echo(as_json(_fields(one, today)))
         return
     if not found:
-        out.print("No lane is being warmed up. Set sender.pools.NAME.warmup.enabled for a new pool.")
+        out.print(_none_yet())
         return
     for one in found:
         out.print(_line(one, today))
         for day in one.days[-days:] if days else ():
             out.print(f"[dim]    {_date(day)}  {_mails(day.allowance)} allowed, {day.mails:,} sent: {day.verdict}[/]")
+
+
+def _none_yet() -> str:
+    warming = sorted(name for name, relay in effective().settings.sender.pools.items() if relay.warmup.enabled)
+    if warming:
+        return f"Nothing has been sent yet through {', '.join(warming)}: a lane begins with its first mail."
+    return "No pool is being warmed up. Set sender.pools.NAME.warmup.enabled for a new one."
 
 
 def _set(
@@ -64,7 +71,12 @@ def _set(
 
 
 async def _move(pool: str, provider: str, day: int | None) -> None:
-    last = len(plan.steps(_settings(pool)))
+    settings = _settings(pool)
+    last = len(plan.steps(settings))
+    if not settings.enabled:
+        raise Fault(f"{pool} is not being warmed up: set sender.pools.{pool}.warmup.enabled first, and for its senders")
+    if day is not None and day > last:
+        raise Fault(f"the plan of {pool} has {last} days; after the last one a lane is warm: say --warm")
     if provider and provider not in PROVIDERS:
         raise Fault(f"{provider!r} is no mailbox provider: it is one of {', '.join(PROVIDERS)}")
     async with bus() as connected:
@@ -79,7 +91,7 @@ async def _move(pool: str, provider: str, day: int | None) -> None:
 
 
 def _moved(state: Warmup, day: int | None, last: int) -> Warmup:
-    return msgspec.structs.replace(state, step=last if day is None else min(day, last), done=day is None)
+    return msgspec.structs.replace(state, step=last if day is None else day, done=day is None)
 
 
 def _simulate(

@@ -104,6 +104,7 @@ export function timeChart({ series, stacked = false, axisText, valueText, valueO
     if (!chart) return;
     for (const dataset of datasets) {
       dataset.borderColor = resolve(dataset.colour);
+      dataset.pointBackgroundColor = dataset.borderColor;
       dataset.backgroundColor = resolve(dataset.colour, dataset.opacity);
     }
     chart.options = {
@@ -143,6 +144,6 @@ export function timeChart({ series, stacked = false, axisText, valueText, valueO
   };
 }
 
-export const shortRate = (value) => `${compact(value)}/s`;
+export const shortRate = (value) => `${(value < 10 ? perSecond : compact)(value)}/s`;
 export const exactRate = (value) => `${perSecond(value)}/s`;
 export const seconds = (value) => (value === 0 ? "0" : duration(value));

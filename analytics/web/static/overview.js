@@ -133,7 +133,7 @@ function campaignRow() {
 
 /** Of a campaign that is being sent: how long it still takes, or what it is at where nobody can tell. */
 function timeLeft(campaign, progress) {
-  if (progress?.held) return `a lane is ${progress.held}`;
+  if (progress?.held) return progress.rate > 0 ? `a lane is ${progress.held}` : progress.held;
   if (progress?.eta_seconds) return `${duration(progress.eta_seconds)} left`;
   if (campaign.status === "planning") return "reading on";
   const { queued = 0, retrying = 0, planned = 0 } = progress?.ledger ?? {};

@@ -32,8 +32,8 @@ def elsewhere(tmp_path, monkeypatch):
 def jetpost(nats_server):
     """Runs a command as a person would, beside the test's event loop; `fault` is what it says where it refuses."""
 
-    async def command(*arguments: str, code: int = 0) -> str:
-        environment = {"JETPOST_NATS_URL": nats_server.url, "COLUMNS": "200", **WARMING}
+    async def command(*arguments: str, code: int = 0, **variables: str) -> str:
+        environment = {"JETPOST_NATS_URL": nats_server.url, "COLUMNS": "200", **WARMING, **variables}
         run = CliRunner().invoke
         result = await asyncio.to_thread(run, cli.app, arguments, env=environment)
         if code:
@@ -133,6 +133,7 @@ async def test_a_lane_is_moved_to_another_day_of_its_plan_or_called_warm(jetpost
         (("main",), "say either --day N or --warm"),
         (("nowhere", "--warm"), "there is no pool 'nowhere' in the settings; there are: main"),
         (("main", "hotmail", "--warm"), "'hotmail' is no mailbox provider"),
+        (("main", "--day", "99"), "the plan of main has 32 days; after the last one a lane is warm: say --warm"),
     ],
 )
 @pytest.mark.usefixtures("bus")
@@ -142,4 +143,8 @@ async def test_what_cannot_be_set_is_told(jetpost, arguments, fault):
 
 @pytest.mark.usefixtures("bus")
 async def test_without_lanes_that_are_warmed_up_it_says_how_to_begin(jetpost):
-    assert "Set sender.pools.NAME.warmup.enabled" in await jetpost("warmup", "list")
+    assert "Nothing has been sent yet through main" in await jetpost("warmup", "list")
+    cold = {"JETPOST_SENDER_POOLS_MAIN_WARMUP_ENABLED": "false"}
+    assert "Set sender.pools.NAME.warmup.enabled" in await jetpost("warmup", "list", **cold)
+    told = await jetpost("warmup", "set", "main", "--day", "2", code=2, **cold)
+    assert "main is not being warmed up: set sender.pools.main.warmup.enabled" in told

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer.main
@@ -97,6 +98,7 @@ def test_lines_of_config_stay_whole_however_long():
     assert settings_command._aligned(rows)[1].split() == ["long.key", "y", "environment"]
 
 
+EXAMPLE = str(Path(__file__).parents[3] / "examples" / "newsletter" / "campaign.toml")
 ASTRAY = {"JETPOST_NATS_URL": "nats://127.0.0.1:1"}
 
 
@@ -123,6 +125,8 @@ def failing(*arguments, monkeypatch, capsys, environment=None) -> str:
         ),
         (("setup",), ASTRAY, "nats.url is set (environment): check that it is right"),
         (("up",), ASTRAY, "nats.url is set (environment): check that it is right"),
+        (("send", EXAMPLE), {}, "there is nobody to send it: no `jetpost up` runs with the data_dir"),
+        (("send", EXAMPLE), ASTRAY, "producer.link_secret must be set"),
         (("report", "x"), {"JETPOST_WEB_PORT": "1"}, "the web app does not answer at http://127.0.0.1:1"),
         (("events", "--type", "bouncd"), {}, "'bouncd' is no type of events; did you mean bounced?"),
         (("events", "--provider", "zz"), {}, "there are gmail, microsoft"),
