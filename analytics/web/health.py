@@ -54,7 +54,7 @@ def judge(lag_events: int, storage: Storage) -> Health:
         lag_events=lag_events,
         store_used_bytes=storage.used,
         store_limit_bytes=storage.limit,
-        message=" ".join([*troubles, *([BEHIND] if behind else [])]),
+        message="\n".join([*troubles, *([BEHIND] if behind else [])]),
     )
 
 
@@ -88,4 +88,5 @@ def of_campaign(health: Health, info: CampaignInfo, made: Progress, lanes: Seque
 
 
 def _also(health: Health, message: str) -> Health:
-    return msgspec.structs.replace(health, message=f"{health.message} {message}".strip())
+    """One notice a line."""
+    return msgspec.structs.replace(health, message=f"{health.message}\n{message}".strip())

@@ -27,7 +27,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     store_limit_bytes: int | None = None
     """What it may hold; null where it does not say. Above 85 % of it producers wait."""
     message: str = ""
-    """What is wrong and what to do, in a sentence; empty when all is well."""
+    """What is wrong and what to do, a line for each; empty when all is well."""
     figures_at: float | None = None
     """When the figures were counted; null where there are none."""
 

@@ -80,8 +80,8 @@ async def _one(connected: Bus, campaign: Campaign) -> Group:
             *_standing(campaign),
         )
     ledger, trouble = _ledger(document), document["health"]["message"]
-    warning = f"  [yellow]{plain(trouble)}[/]\n" if trouble and campaign.status in _MOVING else ""
-    return Group(table, ledger_bar(ledger), f"  {counted(ledger, campaign)}", *_standing(campaign), warning)
+    warnings = [f"  [yellow]{plain(line)}[/]" for line in trouble.splitlines() if campaign.status in _MOVING]
+    return Group(table, ledger_bar(ledger), f"  {counted(ledger, campaign)}", *_standing(campaign), *warnings, "")
 
 
 def counted(ledger: Ledger, campaign: Campaign) -> str:

@@ -40,6 +40,14 @@ async def test_the_dashboard_says_so_in_the_overview_and_on_the_campaigns_page(c
 
 
 @pytest.mark.usefixtures("stopped")
+async def test_each_lane_that_is_stopped_has_a_line_of_its_own(client, bus):
+    await breaker.change(bus, "spring-launch", lambda known: breaker.open_lane(known, "main.yahoo", BLOCKED))
+    message = (await client.get("/api/campaigns/spring-launch")).json()["health"]["message"]
+    told = [line for line in message.splitlines() if line.startswith("The circuit breaker stops the lane main.")]
+    assert [line.endswith("jetpost breaker resume spring-launch.") for line in told] == [True, True]
+
+
+@pytest.mark.usefixtures("stopped")
 async def test_a_lane_is_let_go_on(client, bus):
     answer = await client.post("/api/campaigns/spring-launch/breaker/resume?provider=gmail", headers=COMMAND)
     assert [one.provider for one in decoded(answer)] == ["gmail"]
