@@ -46,7 +46,7 @@ def made() -> dict:
 def with_config(text: str) -> str:
     """The chart's schema, with what it says of `config` as of now."""
     document = json.loads(text)
-    document["$defs"]["config"] = made()
+    document["definitions"]["config"] = made()
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -44,7 +44,7 @@ def test_every_value_has_a_place_in_the_schema():
 
 def _unknown(values, schema, root, path=()):
     while "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+        schema = root["definitions"][schema["$ref"].removeprefix("#/definitions/")]
     if isinstance(values, dict) and schema.get("additionalProperties") is False:
         for key, value in values.items():
             if key not in schema["properties"]:
@@ -140,6 +140,25 @@ def test_pools_of_yours_end_the_demo(helm):
     text = helm.template("--set", DEMO_POOL)
     assert "simulator" not in text
     assert "transient_base_seconds" not in text
+
+
+def values_in_the_guide() -> list[str]:
+    """Blocks of YAML that are values of the chart, and of nothing else."""
+    known = set(yaml.safe_load((CHART / "values.yaml").read_text()))
+    guide = (CHART.parent / "docs" / "kubernetes.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    return [block for block in blocks if all(set(one) <= known for one in yaml.safe_load_all(block))]
+
+
+@pytest.mark.parametrize("values", values_in_the_guide())
+def test_values_in_the_guide_are_taken(helm, values, tmp_path):
+    file = tmp_path / "values.yaml"
+    file.write_text(values)
+    helm.template("-f", file)
+
+
+def test_the_guide_has_values():
+    assert len(values_in_the_guide()) >= 7
 
 
 def test_names_stay_within_what_kubernetes_allows(helm):
