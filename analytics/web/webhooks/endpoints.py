@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from analytics.callbacks import credentials
 from analytics.callbacks.base import Esp, Secrets
 from analytics.callbacks.registry import ESPS
 from analytics.web.webhooks.settings import Webhook
@@ -115,10 +116,19 @@ def _require(where: str, webhook: Webhook, given: Mapping[str, tuple[str, ...]])
     for field, values in given.items():
         if not all(values):
             raise WebhookUnusable(f"{where}.{field} has an empty value, which would prove nothing")
+    _require_keys(where, webhook, given[_SIGNED])
     if given["header_secrets"] and not webhook.header:
         raise WebhookUnusable(f"{where}.header_secrets needs the name of the header: set {where}.header")
     if not all(":" in one for one in given["basic_secrets"]):
         raise WebhookUnusable(f"{where}.basic_secrets must be like user:password")
+
+
+def _require_keys(where: str, webhook: Webhook, given: tuple[str, ...]) -> None:
+    """Of Standard Webhooks: a key that was copied in part would make every callback look forged."""
+    for secret in given:
+        must = webhook.esp == "resend" or (webhook.esp == "standard" and secret.startswith("whsec_"))
+        if must and not credentials.standard_key(secret):
+            raise WebhookUnusable(f"{where}.{_SIGNED} must be whsec_ and base64, as the ESP shows it; is it whole?")
 
 
 def _networks(where: str, given: tuple[str, ...]) -> list[Network]:

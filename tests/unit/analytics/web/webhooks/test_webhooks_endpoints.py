@@ -44,11 +44,17 @@ def test_an_endpoint_without_what_its_esp_proves_itself_by_is_refused(esp):
         ({"esp": "mailjet", "header_secrets": ("x",)}, "header"),
         ({"esp": "mailjet", "bearer_secrets": ("x",), "allow_from": ("10.0.0.0/99",)}, "allow_from"),
         ({"esp": "resend", "public_keys": ("x",)}, "signing_secrets"),
+        ({"esp": "resend", "signing_secrets": ("whsec_not whole",)}, "must be whsec_ and base64"),
+        ({"esp": "standard", "signing_secrets": ("whsec_",)}, "must be whsec_ and base64"),
     ],
 )
 def test_what_would_prove_nothing_is_refused(fields, said):
     with pytest.raises(WebhookUnusable, match=said):
         one(**fields)
+
+
+def test_whoever_signs_without_a_library_may_share_any_text():
+    assert one(esp="standard", signing_secrets=("plain words",)).secrets.webhook_secret == ("plain words",)
 
 
 @pytest.mark.parametrize(
