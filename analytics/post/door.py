@@ -24,6 +24,7 @@ Take = Callable[[list[str], bytes], Awaitable[object]]
 _IDENT: Final = "Jetpost"
 _SILENCE_SECONDS: Final = 120.0
 _MOST_CONNECTIONS: Final = 100
+_NOT_STORED: Final = "451 4.3.0 Not stored, try again later"
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +54,13 @@ class Handler:
             await self._take(list(envelope.rcpt_tos), content)
         except BusError as error:
             _log.warning("a mail is put off: %s", error)
-            return "451 4.3.0 Not stored, try again later"
+            return _NOT_STORED
         return "250 2.0.0 Taken"
+
+    async def handle_exception(self, error: Exception) -> str:
+        """What nobody expected: aiosmtpd would refuse the mail for good, and what it tells would be lost."""
+        _log.error("a mail is put off: taking it failed", exc_info=error)
+        return _NOT_STORED
 
 
 @contextlib.asynccontextmanager

@@ -15,11 +15,11 @@ MAIL = "Subject: Undelivered\n\nno such user\n.\n..\n"
 class Taken:
     def __init__(self):
         self.mails = []
-        self.away = False
+        self.error = None
 
     async def __call__(self, sent_to, raw):
-        if self.away:
-            raise BusUnavailable("no connection")
+        if self.error:
+            raise self.error
         self.mails.append((sent_to, raw))
 
 
@@ -46,9 +46,10 @@ async def test_a_mail_is_taken_as_it_came(protocol):
 
 
 @pytest.mark.parametrize("protocol", ["lmtp", "smtp"])
-async def test_while_it_cannot_be_kept_it_is_put_off(protocol):
+@pytest.mark.parametrize("error", [BusUnavailable("no connection"), ValueError("which nobody expected")])
+async def test_while_it_cannot_be_kept_it_is_put_off(protocol, error):
     taken = Taken()
-    taken.away = True
+    taken.error = error
     error = await bring(BounceSettings(protocol=protocol), taken, "bounces+x@news.example.com")
     assert isinstance(error, smtplib.SMTPDataError)
     assert error.smtp_code == 451
