@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from events import facts, schemas, streams, subjects
+from permitted_bus import PermittedBus
+
+from events import facts, permissions, schemas, streams, subjects
 from events.bus import Bus, Message, Stored
 from events.compression import encode_dictionary
 from events.facts import EmailAccepted
@@ -76,7 +78,9 @@ async def produce(
     bus: Bus, clock: Callable[[], float], until: Callable[[], Any], settings: ProducerSettings = SETTINGS
 ) -> None:
     """A producer that works until the condition holds, and then disappears without a word. Raises what it dies of."""
-    running = asyncio.create_task(worker.run(bus, settings, clock=clock, stop=asyncio.Event()))
+    running = asyncio.create_task(
+        worker.run(PermittedBus(bus, permissions.PRODUCER), settings, clock=clock, stop=asyncio.Event())
+    )
     async with asyncio.timeout(20):
         while not running.done() and not await until():
             await asyncio.wait({running}, timeout=0.001)

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from permitted_bus import PermittedBus
 
 from analytics import closing as closing_loop
 from analytics import ingester
@@ -10,7 +11,7 @@ from analytics.clickhouse.client import Store
 from analytics.closing import Closing
 from analytics.reports import Reports
 from analytics.settings import AnalyticsSettings, ClickHouseSettings
-from events import breaker, campaigns, facts, plans, schemas, streams, subjects
+from events import breaker, campaigns, facts, permissions, plans, schemas, streams, subjects
 from events.bus import Message
 from events.ledger import Ledger
 from events.schemas import Campaign
@@ -38,7 +39,7 @@ def reports(store, clock):
 
 @pytest.fixture
 def closing(bus, reports, clock):
-    return Closing(bus, reports, SETTINGS, clock)
+    return Closing(PermittedBus(bus, permissions.INGESTER), reports, SETTINGS, clock)
 
 
 async def start_campaign(bus, status="running", planned=3):

@@ -9,6 +9,7 @@ import time
 import esps
 import pytest
 from msgspec.structs import replace
+from permitted_bus import PermittedBus
 
 from analytics import engagement, evidence, ingester, wishes
 from analytics.callbacks import reading, sendgrid
@@ -18,7 +19,7 @@ from analytics.hearing import confirming, desk, understanding
 from analytics.hearing.confirming import Confirming
 from analytics.settings import AnalyticsSettings, ClickHouseSettings
 from analytics.web.webhooks.fetching import FetchFailed
-from events import breaker, callbacks, facts, ids, parked, schemas, streams, subjects, suppression
+from events import breaker, callbacks, facts, ids, parked, permissions, schemas, streams, subjects, suppression
 from events.bus import Message
 from events.callbacks import Callback
 from events.errors import BusUnavailable
@@ -93,7 +94,14 @@ class Stage:
 
     async def hear(self):
         consumer = await self.bus.consumer("CALLBACKS", "hearing")
-        made = desk.Desk(self.bus, consumer, self.store, suppression.PLAIN, self.clock, Confirming(self.fetch))
+        made = desk.Desk(
+            PermittedBus(self.bus, permissions.INGESTER),
+            consumer,
+            self.store,
+            suppression.PLAIN,
+            self.clock,
+            Confirming(self.fetch),
+        )
         while (found := await self.bus.consumer_state("CALLBACKS", "hearing")).waiting:
             await made.hear()
         await asyncio.gather(*made.confirming._tasks)
@@ -102,7 +110,9 @@ class Stage:
 
     async def ingest(self):
         stop = asyncio.Event()
-        task = asyncio.create_task(ingester.run(self.bus, self.store, SETTINGS, clock=time.time, stop=stop))
+        task = asyncio.create_task(
+            ingester.run(PermittedBus(self.bus, permissions.INGESTER), self.store, SETTINGS, clock=time.time, stop=stop)
+        )
         async with asyncio.timeout(30):
             while (found := await self.bus.consumer_state("EVENTS", "ingester")).waiting + found.in_flight:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)  # nothing here is told of it
@@ -111,7 +121,9 @@ class Stage:
 
     async def carry_out(self):
         consumer = await self.bus.consumer("EVENTS", "wishes")
-        made = wishes.Desk(self.bus, consumer, self.store, suppression.PLAIN, self.clock)
+        made = wishes.Desk(
+            PermittedBus(self.bus, permissions.INGESTER), consumer, self.store, suppression.PLAIN, self.clock
+        )
         while (await self.bus.consumer_state("EVENTS", "wishes")).waiting:
             await made.carry_out()
         await consumer.close()
@@ -292,7 +304,7 @@ async def test_a_mail_in_doubt_of_which_the_esp_tells_has_been_sent(bus, stage, 
     await store_all(bus, callback("mailgun", esps.event("mailgun", "delivered", reference(ADA), ADA, AT + 1)))
     await stage.hear()
     await stage.ingest()
-    assert await evidence.look(bus, store, AT + 5) == 1
+    assert await evidence.look(PermittedBus(bus, permissions.INGESTER), store, AT + 5) == 1
 
 
 class TestAmazonsSubscription:

@@ -3,12 +3,13 @@
 import asyncio
 
 import pytest
+from permitted_bus import PermittedBus
 
 from analytics import evidence, ingester, lifting, wishes
 from analytics.clickhouse.client import Store
 from analytics.errors import ClickHouseUnavailable
 from analytics.settings import AnalyticsSettings, ClickHouseSettings
-from events import breaker, facts, ids, preferences, schemas, streams, subjects, suppression
+from events import breaker, facts, ids, permissions, preferences, schemas, streams, subjects, suppression
 from events.bus import Message
 from events.schemas import Campaign
 from events.suppression import Entry, Hashing, Removal
@@ -74,7 +75,7 @@ async def ingest(bus, store):
 async def carry_out(bus, store):
     async def run(hashing=suppression.PLAIN, clock=lambda: AT):
         consumer = await bus.consumer("EVENTS", "wishes")
-        await wishes.Desk(bus, consumer, store, hashing, clock).carry_out()
+        await wishes.Desk(PermittedBus(bus, permissions.INGESTER), consumer, store, hashing, clock).carry_out()
         await consumer.close()
 
     return run
@@ -223,12 +224,12 @@ async def test_a_mail_in_doubt_that_somebody_opens_has_arrived(bus, store, inges
     ]
     await state(bus, *in_doubt)
     await ingest()
-    assert await evidence.look(bus, store, AT + 60) == 0
+    assert await evidence.look(PermittedBus(bus, permissions.INGESTER), store, AT + 60) == 0
     await state(bus, facts.EmailOpened("spring", AT + 60, mail(ADA), ""))
     await ingest()
-    assert await evidence.look(bus, store, AT + 60) == 1
+    assert await evidence.look(PermittedBus(bus, permissions.INGESTER), store, AT + 60) == 1
     await ingest()
-    assert await evidence.look(bus, store, AT + 120) == 0
+    assert await evidence.look(PermittedBus(bus, permissions.INGESTER), store, AT + 120) == 0
     told = [facts.decode(record.payload) async for record in bus.read("EVENTS", subjects.events_of_campaign("spring"))]
     (resolved,) = [fact for fact in told if isinstance(fact, facts.DoubtResolved)]
     assert (resolved.recipient, resolved.resolution, resolved.by) == (ADA, "accepted", "reader")

@@ -10,8 +10,9 @@ from itertools import chain
 
 import msgspec
 from fakes import FakeClock
+from permitted_bus import PermittedBus
 
-from events import facts, ids, schemas, streams, subjects
+from events import facts, ids, permissions, schemas, streams, subjects
 from events.bus import Message
 from events.compression import Compressor
 from events.memory_bus import MemoryBus
@@ -233,7 +234,7 @@ class World:
     async def start(self, process=None, settings=SETTINGS):
         process = process or Process()
         worker = Worker(
-            Wire(process, self.bus),
+            Wire(process, PermittedBus(self.bus, permissions.SENDER)),
             settings,
             lambda name, relay: FakePool(self.relays.get(name, self.relay), process, self.clock),
             self.clock,

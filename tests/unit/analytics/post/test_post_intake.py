@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
+from permitted_bus import PermittedBus
 
 from analytics.bounces.telling import ESP
 from analytics.callbacks.base import Request
 from analytics.post.intake import KEPT_BYTES, LOOKED_AGAIN_SECONDS, Intake
-from events import callbacks, ids, schemas, streams, subjects
+from events import callbacks, ids, permissions, schemas, streams, subjects
 from events.errors import BusUnavailable
 from events.memory_bus import MemoryBus
 from events.schemas import Campaign
@@ -63,7 +64,9 @@ async def bus():
 
 @pytest.fixture
 def intake(bus, clock):
-    return Intake(bus, VerpChecker([SECRET]), Checker([SECRET], "unsubscribe"), clock)
+    return Intake(
+        PermittedBus(bus, permissions.BOUNCES), VerpChecker([SECRET]), Checker([SECRET], "unsubscribe"), clock
+    )
 
 
 async def kept(bus):

@@ -5,6 +5,7 @@ import json
 from contextlib import aclosing
 
 import pytest
+from permitted_bus import PermittedBus
 from prometheus_client import REGISTRY
 from scaling_samples import SETTINGS
 
@@ -14,7 +15,7 @@ from analytics.scaling.decision import Limited
 from analytics.scaling.scaler import Scaler
 from analytics.scaling.stored import STALE_SECONDS
 from analytics.settings import AnalyticsSettings
-from events import fleet, schemas, streams, subjects
+from events import fleet, permissions, schemas, streams, subjects
 from events.bus import Message
 from events.errors import BusUnavailable
 from events.fleet import Beat, Bounds, Line
@@ -29,7 +30,7 @@ def bus(memory_bus):
 
 @pytest.fixture
 def looking(bus, clock):
-    return Scaler(bus, SETTINGS, clock)
+    return Scaler(PermittedBus(bus, permissions.INGESTER), SETTINGS, clock)
 
 
 async def put(bus, bucket, key, value):

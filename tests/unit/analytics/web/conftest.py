@@ -4,11 +4,13 @@ import asyncio
 
 import httpx
 import pytest
+from permitted_bus import PermittedBus
 from web_samples import SampleReports, sample_bus, sample_plays
 
 from analytics.web import server
 from analytics.web.app import create_app
 from analytics.web.settings import WebSettings
+from events import permissions
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def settings():
 @pytest.fixture
 async def client(bus, reports, settings, clock):
     """Asks the app without a server between."""
-    transport = httpx.ASGITransport(create_app(bus, reports, settings, clock=clock))
+    transport = httpx.ASGITransport(create_app(PermittedBus(bus, permissions.WEB), reports, settings, clock=clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 

@@ -2,10 +2,11 @@
 
 import httpx
 import pytest
+from permitted_bus import PermittedBus
 
 from analytics.web.public.door import Door
 from analytics.web.settings import WebSettings
-from events import facts, ids, links, schemas, streams, subjects
+from events import facts, ids, links, permissions, schemas, streams, subjects
 from events.schemas import Campaign, Tracking
 from events.tokens import Signer
 
@@ -45,7 +46,7 @@ async def bus(memory_bus):
 
 @pytest.fixture
 async def door(bus, settings, clock):
-    made = Door(bus, settings, clock=clock)
+    made = Door(PermittedBus(bus, permissions.PUBLIC), settings, clock=clock)
     async with made.running():
         yield made
 

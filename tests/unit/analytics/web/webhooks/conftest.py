@@ -3,9 +3,10 @@
 import esps
 import httpx
 import pytest
+from permitted_bus import PermittedBus
 
 from analytics.web.webhooks.reception import Reception
-from events import callbacks, subjects
+from events import callbacks, permissions, subjects
 
 
 class Amazon:
@@ -34,7 +35,7 @@ def webhooks():
 
 @pytest.fixture
 async def reception(memory_bus, webhooks, clock, amazon):
-    made = Reception(memory_bus, webhooks, clock=clock, fetch=amazon)
+    made = Reception(PermittedBus(memory_bus, permissions.PUBLIC), webhooks, clock=clock, fetch=amazon)
     async with made.running():
         yield made
 
