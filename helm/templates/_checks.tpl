@@ -37,6 +37,14 @@
 {{- fail (printf "the tag of %s is latest: name a release, so that every pod runs the same and an upgrade is one" .repository) -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.sender.autoscaling -}}
+{{- if gt (int .minReplicas) (int .maxReplicas) -}}
+{{- fail (printf "sender.autoscaling.minReplicas is %d, and maxReplicas %d" (int .minReplicas) (int .maxReplicas)) -}}
+{{- end -}}
+{{- if and (eq .mode "cpu") (lt (int .minReplicas) 1) -}}
+{{- fail "sender.autoscaling.minReplicas must be 1 at least with mode cpu: no sender has no CPU to go by. With keda it may be 0" -}}
+{{- end -}}
+{{- end -}}
 {{- $pools := dig "sender" "pools" dict .Values.config -}}
 {{- if and (not $pools) (not (include "jetpost.demo" .)) -}}
 {{- fail "config.sender.pools names no pool, and demo.enabled is false: there would be nobody to hand mails to" -}}

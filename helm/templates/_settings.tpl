@@ -21,6 +21,12 @@
   "metrics" (dict "host" .Values.listenAddress "port" 9100)
   "log" (dict "format" "json")
 -}}
+{{- with .Values.sender.autoscaling -}}
+{{- if ne .mode "none" -}}
+{{- $scaling := dict "min_senders" .minReplicas "max_senders" .maxReplicas "cooldown_seconds" .cooldownSeconds -}}
+{{- $_ := set $ours "analytics" (dict "scaling" $scaling) -}}
+{{- end -}}
+{{- end -}}
 {{- if include "jetpost.demo" . -}}{{- $ours = mergeOverwrite $ours (include "jetpost.demoConfig" . | fromJson) -}}{{- end -}}
 {{- $all := mergeOverwrite $ours (deepCopy .Values.config) -}}
 {{- $_ := set $all.web "allowed_hosts" $hosts -}}

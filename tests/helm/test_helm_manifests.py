@@ -277,6 +277,11 @@ def test_scalers_ask_for_metrics_that_exist_where_they_are(documents):
         (metric,) = [one for one in metrics.EXPOSED["ingester"] if one._name == asked["valueLocation"]]
         assert metric._labelnames == ("reason",), "there is one series, or valueLocation must say which"
         assert trigger["metricType"] == "AverageValue"
+        limits = tomllib.loads(settings_file(documents))["analytics"]["scaling"]
+        assert (limits["min_senders"], limits["max_senders"]) == (
+            scaled["spec"]["minReplicaCount"],
+            scaled["spec"]["maxReplicaCount"],
+        )
     for scaler in of_kind(documents, "ScaledObject", "HorizontalPodAutoscaler"):
         target = named(documents, "Deployment", scaler["spec"]["scaleTargetRef"]["name"])
         assert "replicas" not in target["spec"], "the scaler decides"

@@ -92,6 +92,8 @@ def test_the_first_campaign_is_the_example():
         ("clickhouse.external.url=http://me:secret@host", "must not hold a password"),
         ("demo.enabled=false", "config.sender.pools names no pool, and demo.enabled is false"),
         ("sender.terminationGracePeriodSeconds=40", "must exceed config.sender.stop_seconds, 50"),
+        ("sender.autoscaling.minReplicas=20", "minReplicas is 20, and maxReplicas 10"),
+        ("sender.autoscaling.mode=cpu,sender.autoscaling.minReplicas=0", "must be 1 at least with mode cpu"),
         ("public.ingress.enabled=true", "public.ingress.host must be set"),
         ("web.gateway.enabled=true", "web.gateway.parentRefs must name a Gateway"),
         ("campaigns.sale.file=x.toml", "campaigns.sale.volume must say where the campaign file is"),
