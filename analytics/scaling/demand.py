@@ -8,21 +8,24 @@ whose height is what is looked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from analytics.scaling import passing
 from analytics.scaling.crew import Crew
-from analytics.scaling.situation import Lane, Limit, Situation, Work, name_of
+from analytics.scaling.situation import Lane, Situation, Work, name_of
 from events.schemas import PRIORITIES
 
 SPARE: Final = 0.1
 """Of the time left so much is kept back: for mails that have to be tried again, and for senders that are slower than others."""
+_Mails: TypeAlias = Callable[[Work], float]
+"""How many mails of a campaign go the way in question."""
+_RANKS: Final = {priority: rank for rank, priority in enumerate(PRIORITIES)}
 PRODUCERS: Final = "producers"
 """The name of a limit: those who render the mails."""
 _LOWER_SHARE: Final = 1 / 19
 """What a lower class gets for each mail of a higher one."""
-_FREE: Final = Limit()
 
 
 class Outlook(NamedTuple):
@@ -102,28 +105,19 @@ def _effort(work: Work, situation: Situation, seconds: float) -> float:
 
 
 def _effort_in(pool: str, work: Work, situation: Situation, seconds: float) -> float:
+    others = _others(work, situation)
+    lanes = {lane for one in (work, *others) for lane in one.lanes if lane[0] == pool}
+    capacity = {lane: _capacity(name_of(lane), situation, seconds) for lane in lanes}
     own = {
-        lane: min(mails, _capacity(name_of(lane), situation, seconds) * mails / _through([lane], work, situation))
+        lane: min(mails, capacity[lane] * mails / _through(work, mails, others, _in_lane(lane)))
         for lane, mails in work.lanes.items()
         if lane[0] == pool and mails
     }
-    mails = sum(own.values())
-    mails += sum(
-        _meanwhile(work, mails, other, _theirs(pool, other, own, situation, seconds))
-        for other in _others(work, situation)
-    )
+    left = {lane: max(0.0, capacity[lane] - own.get(lane, 0.0)) for lane in lanes}
+    mails = _through(work, sum(own.values()), others, _at_most(left))
     rate = situation.pools[pool].rate
     assert rate, "asked only where it is known what a sender does"
     return min(mails, _capacity(pool, situation, seconds)) / rate
-
-
-def _theirs(pool: str, other: Work, own: dict[Lane, float], situation: Situation, seconds: float) -> float:
-    """What another campaign could send through a pool in that time beside our own mails."""
-    return sum(
-        min(mails, max(0.0, _capacity(name_of(lane), situation, seconds) - own.get(lane, 0.0)))
-        for lane, mails in other.lanes.items()
-        if lane[0] == pool
-    )
 
 
 def _capacity(name: str, situation: Situation, seconds: float) -> float:
@@ -146,22 +140,30 @@ def _others(work: Work, situation: Situation) -> list[Work]:
     return [other for other in situation.works if other.campaign != work.campaign and other.begins <= now]
 
 
-def _through(lanes: list[Lane], work: Work, situation: Situation) -> float:
-    """Mails that pass these lanes until the campaign's own are gone: its own, and what others send meanwhile."""
-    own = _mails(work, lanes)
-    return own + sum(_meanwhile(work, own, other, _mails(other, lanes)) for other in _others(work, situation))
+def _through(work: Work, own: float, others: Sequence[Work], has: _Mails) -> float:
+    """Mails that pass until the campaign's own are gone: those, and what others send meanwhile of what each has there."""
+    return own + sum(_meanwhile(work, own, other, has(other)) for other in others)
+
+
+def _in_lane(lane: Lane) -> _Mails:
+    return lambda work: work.lanes.get(lane, 0.0)
+
+
+def _in_pool(pool: str) -> _Mails:
+    return lambda work: sum(mails for lane, mails in work.lanes.items() if lane[0] == pool)
+
+
+def _at_most(left: Mapping[Lane, float]) -> _Mails:
+    """What can go through some lanes beside others' mails."""
+    return lambda work: sum(min(mails, left[lane]) for lane, mails in work.lanes.items() if lane in left)
 
 
 def _meanwhile(work: Work, own: float, other: Work, theirs: float) -> float:
     """What another campaign sends while this one sends `own`, of the mails that it has."""
-    rank, others_rank = PRIORITIES.index(work.priority), PRIORITIES.index(other.priority)
+    rank, others_rank = _RANKS[work.priority], _RANKS[other.priority]
     if others_rank < rank:
         return theirs
     return min(theirs, own * (other.weight / work.weight if others_rank == rank else _LOWER_SHARE))
-
-
-def _mails(work: Work, lanes: list[Lane]) -> float:
-    return sum(work.lanes.get(lane, 0.0) for lane in lanes)
 
 
 # what limits it
@@ -169,10 +171,14 @@ def _mails(work: Work, lanes: list[Lane]) -> float:
 
 def _slowest(work: Work, situation: Situation) -> tuple[str, float]:
     """Which limit takes longest until it has let pass all mails of the campaign, and how long."""
-    taking = {name_of(lane): _seconds(name_of(lane), [lane], work, situation) for lane in work.lanes}
+    others = _others(work, situation)
+    taking = {
+        name_of(lane): _seconds(name_of(lane), _through(work, mails, others, _in_lane(lane)), situation)
+        for lane, mails in work.lanes.items()
+    }
     for pool in {pool for pool, _ in work.lanes}:
-        lanes = sorted({lane for one in situation.works for lane in one.lanes if lane[0] == pool})
-        taking[pool] = _seconds(pool, lanes, work, situation)
+        has = _in_pool(pool)
+        taking[pool] = _seconds(pool, _through(work, has(work), others, has), situation)
     if work.rate is not None:
         taking[work.name] = work.mails / work.rate
     if situation.rendering is not None and work.unrendered:
@@ -181,9 +187,10 @@ def _slowest(work: Work, situation: Situation) -> tuple[str, float]:
     return (name, seconds) if seconds else ("", 0.0)
 
 
-def _seconds(name: str, lanes: list[Lane], work: Work, situation: Situation) -> float:
-    limit, mails = situation.limits.get(name, _FREE), _through(lanes, work, situation)
-    return passing.seconds_for(limit, mails, situation.now, _session_rate(name, situation))
+def _seconds(name: str, mails: float, situation: Situation) -> float:
+    if name not in situation.limits:
+        return 0.0
+    return passing.seconds_for(situation.limits[name], mails, situation.now, _session_rate(name, situation))
 
 
 def rate_of(found: Outlook, situation: Situation) -> float | None:

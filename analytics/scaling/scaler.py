@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -29,6 +30,8 @@ ONCE_PER_SECOND: Final = 1.0
 COUNT_SECONDS: Final = 5.0
 """So often ClickHouse is asked how far campaigns are."""
 _STORE_SECONDS: Final = 5.0
+_SHARE: Final = 0.02
+"""Of the time of an ingester that working it out may take, however many campaigns there are."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,18 +54,21 @@ async def run(
     """Decide every second, until `stop` is set, whatever becomes of ClickHouse."""
     scaler = Scaler(bus, settings.scaling, clock)
     deciding, counting = Patience("scale", settings, stop), Patience("forecast", settings, stop)
-    beside = asyncio.create_task(again(lambda: scaler.count(reports), count_seconds, counting, stop))
+    beside = asyncio.create_task(again(lambda: scaler.count(reports), lambda: count_seconds, counting, stop))
     try:
-        await again(scaler.look, ONCE_PER_SECOND, deciding, stop)
+        await again(scaler.look, lambda: scaler.pause_seconds, deciding, stop)
     finally:
         beside.cancel()  # it may wait for a ClickHouse that does not answer
         await asyncio.wait({beside})
 
 
-async def again(call: Callable[[], Awaitable[object]], seconds: float, patience: Patience, stop: asyncio.Event) -> None:
-    """Call it until `stop` is set, whatever happens to it: senders that are wanted too late are no reason to end an ingester."""
+async def again(
+    call: Callable[[], Awaitable[object]], seconds: Callable[[], float], patience: Patience, stop: asyncio.Event
+) -> None:
+    """Call it until `stop` is set, with so many seconds between, whatever happens to it: senders that are wanted too late are no
+    reason to end an ingester."""
     with contextlib.suppress(Stopped):
-        while not await sleep(seconds, stop):
+        while not await sleep(seconds(), stop):
             try:
                 await patience.insist(call)
             except Stopped:
@@ -83,9 +89,15 @@ class Scaler:
         self._known: Stored | None = None
         self._decided_at = 0.0
         self._stored_at = 0.0
+        self._took = 0.0
         self._moving: list[str] = []
         self._counted: dict[str, Tried] = {}
         self._counted_at = 0.0
+
+    @property
+    def pause_seconds(self) -> float:
+        """Until the next look."""
+        return max(ONCE_PER_SECOND, self._took / _SHARE)
 
     async def look(self) -> Decision:
         """Measure, decide and tell."""
@@ -94,9 +106,11 @@ class Scaler:
         before = self._known or await stored.read(self._bus)
         found = await self._see()
         lately = before is not None and found.now - before.decision.at <= STALE_SECONDS
+        began = time.perf_counter()
         known = memory.remember(before.memory if before else Memory(), found)
         situation = gathering.situation(found, known, self._settings)
         decision, state = decide(situation, self._settings, before.state if before and lately else State())
+        self._took = time.perf_counter() - began
         gauges.show(decision)
         self._decided_at = self._clock()
         await self._store(Stored(decision, state, known))

@@ -50,30 +50,31 @@ def plans(mails: int, within_seconds: float) -> dict[str, Plan]:
     }
 
 
-def measure(plan: Plan) -> dict[str, Any]:
+def measure(plan: Plan, record: Path | None) -> dict[str, Any]:
     """A run in a folder of its own, told about on the terminal."""
     with tempfile.TemporaryDirectory(prefix="jetpost-bench-") as folder:
         try:
-            return uvloop.run(_measure(plan, Path(folder), isolation.console()))
+            return uvloop.run(_measure(plan, Path(folder), record, isolation.console()))
         except asyncio.CancelledError:
             raise SystemExit(130) from None
 
 
-async def _measure(plan: Plan, folder: Path, console: Console) -> dict[str, Any]:
+async def _measure(plan: Plan, folder: Path, record: Path | None, console: Console) -> dict[str, Any]:
     cancel_on_signals(asyncio.current_task())
     console.print(f"{plan.name}: {plan.mails:,} mails within {plan.within_seconds:g} s")
-    return await scenario.run(plan, folder, lambda what: console.print(f"[dim]  {what}[/]"))
+    return await scenario.run(plan, folder, record, lambda what: console.print(f"[dim]  {what}[/]"))
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mails", type=int, default=30_000, help="mails of the campaign with the deadline")
     parser.add_argument("--within-seconds", type=float, default=240.0, help="its deadline, from its launch")
     parser.add_argument("--only", choices=NAMES, nargs="+", default=list(NAMES), help="some of the runs")
+    parser.add_argument("--record", type=Path, help="write what was seen of each run to this folder")
 
 
 def _run(arguments: argparse.Namespace, _console: Console) -> dict[str, Any]:
     chosen = plans(arguments.mails, arguments.within_seconds)
-    runs = {name: apart(measure, chosen[name]) for name in arguments.only}
+    runs = {name: apart(measure, chosen[name], arguments.record) for name in arguments.only}
     return {"balanced": all(run["balanced"] for run in runs.values()), "runs": runs, "missed": missed(runs)}
 
 

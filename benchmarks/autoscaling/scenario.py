@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from analytics.scaling.settings import ScalingSettings
 from benchmarks.autoscaling.pods import Pods
+from benchmarks.autoscaling.recording import Recorder, write
 from benchmarks.e2e import campaign, newsletter, outcome, stage
 from benchmarks.e2e.campaign import Told
 from benchmarks.e2e.newsletter import POOL
@@ -77,8 +78,8 @@ class Sample(NamedTuple):
     late_seconds: float
 
 
-async def run(plan: Plan, folder: Path, tell: Told) -> dict[str, Any]:
-    """Raises `Fault` where the API does not answer."""
+async def run(plan: Plan, folder: Path, record: Path | None, tell: Told) -> dict[str, Any]:
+    """What was seen goes to the folder `record`, too. Raises `Fault` where the API does not answer."""
     options = Options(mails=plan.mails, senders=0, latency_ms=LATENCY_MS, connections=CONNECTIONS, pipelining=False)
     extra = (f"--profiles={plan.profiles}",) if plan.profiles else ()
     async with stage.opened(folder, options, lambda settings: _settings(settings, plan), extra) as up:
@@ -90,6 +91,8 @@ async def run(plan: Plan, folder: Path, tell: Told) -> dict[str, Any]:
             checked = await _prepared(up, folder, "bench", plan.mails)
             watching = Watching(up, pods, tell)
             exits.push_async_callback(watching.close)
+            if record is not None:
+                await exits.enter_async_context(_recorded(up, plan, record))
             report = await _send(up, checked, watching, tell)
             await watching.until_nobody_works()
         taken = await up.taken()
@@ -106,6 +109,18 @@ async def run(plan: Plan, folder: Path, tell: Told) -> dict[str, Any]:
         "reasons": watching.reasons(),
         "samples": [sample._asdict() for sample in watching.samples],
     }
+
+
+@contextlib.asynccontextmanager
+async def _recorded(up: Stage, plan: Plan, record: Path) -> AsyncIterator[None]:
+    recorder = Recorder(up.bus, up.stack.web_url)
+    recording = asyncio.create_task(recorder.run())
+    try:
+        yield
+    finally:
+        recording.cancel()
+        await asyncio.wait({recording})
+        write(record / f"{plan.name}.json", up.stack.settings.analytics.scaling, recorder.looks)
 
 
 def least_senders(plan: Plan) -> int:

@@ -125,6 +125,14 @@ async def test_it_is_written_when_it_changes_and_now_and_then(bus, looking, cloc
     assert await revision() > changed
 
 
+async def test_where_it_takes_long_to_work_out_it_is_worked_out_less_often(looking):
+    await looking.look()
+    looking._took = 0.001
+    assert looking.pause_seconds == scaler.ONCE_PER_SECOND
+    looking._took = 0.1
+    assert looking.pause_seconds == 5.0
+
+
 class Counted:
     """Reports, as far as they matter here."""
 
@@ -182,7 +190,7 @@ async def test_a_decision_that_fails_is_tried_again_and_ends_nothing(caplog):
         stop.set()
 
     patience = Patience("scale", AnalyticsSettings(retry_base_seconds=0.001), stop)
-    await scaler.again(fail_once, 0.001, patience, stop)
+    await scaler.again(fail_once, lambda: 0.001, patience, stop)
     assert called == [0, 1]
     assert "working out how many senders are wanted failed" in caplog.text
 
