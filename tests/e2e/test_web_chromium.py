@@ -54,6 +54,13 @@ async def page(tmp_path):
         yield page
 
 
+DRAWN = """(() => {
+    const chart = Chart.getChart(document.querySelectorAll("canvas")[1]);
+    return chart.data.datasets.map((_, index) => {
+        const points = chart.getDatasetMeta(index).data;
+        return [points[0].options.backgroundColor, points.every((point) => point.y === point.getProps(["y"], true).y)];
+    });
+})()"""
 TIME_LEFT = "[...document.querySelectorAll('.tile')].find((tile) => tile.textContent.startsWith('Time left'))"
 CELLS = """Object.fromEntries([...document.querySelectorAll("#ledger tr[data-outcome]")]
     .map((row) => [row.dataset.outcome, Number(row.querySelector("td").textContent.replaceAll(/\\D/g, ""))]))"""
@@ -69,6 +76,8 @@ async def test_a_finished_campaign_shows_a_ledger_that_visibly_sums_to_its_plan(
     ]
 
     assert await page.evaluate("document.querySelector('h1').textContent") == "October news"
+    drawn = await page.evaluate(DRAWN)
+    assert drawn == [["rgb(125 155 234 / 1)", True], ["rgb(35 82 200 / 1)", True]], "its own colours, and at rest"
     assert set(counts) == set(Ledger.__struct_fields__) - {"planned"}
     assert sum(counts.values()) == 184_220
     assert shown == ["184,220", "184,220"]

@@ -82,7 +82,7 @@ function remaining(campaign, progress, now, lanes) {
   if (campaign.status === "paused") return ["Paused", campaign.pause_reason ? "by Jetpost: see above" : `${number(progress.ledger.queued + progress.ledger.retrying)} waiting`, "Time left"];
   if (progress.held) return held(progress, lanes);
   const { queued, retrying } = progress.ledger;
-  if (queued === 0 && retrying > 0) return [NONE, `${number(retrying)} waiting for their next attempt`, "Time left"];
+  if (queued === 0 && retrying > 0) return [NONE, `${number(retrying)} to be tried again`, "Time left"];
   if (progress.eta_seconds === null) return [NONE, "until mails are accepted", "Time left"];
   const more = campaign.planned === null ? "audience is still being read" : `done at about ${time(now + progress.eta_seconds)}`;
   return [duration(progress.eta_seconds), more, "Time left"];

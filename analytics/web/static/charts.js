@@ -100,28 +100,32 @@ export function timeChart({ series, stacked = false, axisText, valueText, valueO
   }));
   let chart = null;
 
-  const paint = () => {
-    if (!chart) return;
+  const colours = () => {
     for (const dataset of datasets) {
       dataset.borderColor = resolve(dataset.colour);
-      dataset.pointBackgroundColor = dataset.borderColor;
       dataset.backgroundColor = resolve(dataset.colour, dataset.opacity);
+      dataset.pointBackgroundColor = dataset.borderColor;
     }
-    chart.options = {
-      animation: false,
-      responsive: true,
-      maintainAspectRatio: false,
-      normalized: true,
-      parsing: false,
-      interaction: { mode: "index", intersect: false },
-      layout: { padding: { top: 6, right: 4 } },
-      elements: {
-        line: { borderWidth: stacked ? 1.25 : 2, cubicInterpolationMode: "monotone", borderJoinStyle: "round" },
-        point: { radius: 0, hoverRadius: 3.5, hitRadius: 12, borderWidth: 0 },
-      },
-      scales: axes(shared),
-      plugins: { legend: { display: false }, tooltip: tooltip(shared) },
-    };
+  };
+  const options = () => ({
+    animation: false,
+    responsive: true,
+    maintainAspectRatio: false,
+    normalized: true,
+    parsing: false,
+    interaction: { mode: "index", intersect: false },
+    layout: { padding: { top: 6, right: 4 } },
+    elements: {
+      line: { borderWidth: stacked ? 1.25 : 2, cubicInterpolationMode: "monotone", borderJoinStyle: "round" },
+      point: { radius: 0, hoverRadius: 3.5, hitRadius: 12, borderWidth: 0 },
+    },
+    scales: axes(shared),
+    plugins: { legend: { display: false }, tooltip: tooltip(shared) },
+  });
+  const paint = () => {
+    if (!chart) return;
+    colours();
+    chart.options = options();
     chart.update("none");
   };
 
@@ -136,9 +140,10 @@ export function timeChart({ series, stacked = false, axisText, valueText, valueO
       for (const dataset of datasets) dataset.pointRadius = points.length < 3 ? 3 : 0;
       canvas.setAttribute("aria-label", label);
       if (chart) return chart.update("none");
-      // Made only now, because it measures the space that it has on the page.
-      chart = new Chart(canvas, { type: "line", data: { datasets }, options: {}, plugins: [crosshair] });
-      paint();
+      // Made only now, because it measures the space that it has on the page; and whole, because what lacks then gets other
+      // colours, and moves.
+      colours();
+      chart = new Chart(canvas, { type: "line", data: { datasets }, options: options(), plugins: [crosshair] });
     },
     destroy: () => chart?.destroy(),
   };

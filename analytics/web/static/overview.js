@@ -137,7 +137,7 @@ function timeLeft(campaign, progress) {
   if (progress?.eta_seconds) return `${duration(progress.eta_seconds)} left`;
   if (campaign.status === "planning") return "reading on";
   const { queued = 0, retrying = 0, planned = 0 } = progress?.ledger ?? {};
-  if (retrying > 0 && queued === 0) return "retries wait";
+  if (retrying > 0 && queued === 0) return "trying again";
   return planned > 0 && queued === 0 ? "settling" : "starting";
 }
 
