@@ -5,14 +5,18 @@ cluster would: names of services by addresses, and paths of mounts by folders of
 """
 
 import asyncio
+import itertools
 import json
-import random
+import os
+import socket
 from pathlib import Path
 
+import pytest
 from container import Container, Surroundings
 from manifests import Manifest, Pod, data_of, named, of_kind, pods, selects
 
 READY_SECONDS = 90
+_NUMBERS = itertools.count()
 RESTARTS = 8
 """Of a Job's container that fails: what it needs may not be there yet."""
 
@@ -25,10 +29,12 @@ class Release:
         self.secrets: dict[str, dict[str, str]] = {}
         """Those that the chart is only told of, with their keys."""
         self._folder = folder
-        subnet = random.randrange(1, 250)
+        network = f"127.{os.getpid() % 250 + 1}.{next(_NUMBERS) % 250 + 1}"
         self._pods = dict(_every_pod(documents))
-        self._addresses = {name: f"127.{subnet}.7.{number}" for number, name in enumerate(self._pods, start=10)}
+        self._addresses = {name: f"{network}.{number}" for number, name in enumerate(self._pods, start=10)}
         self._running: dict[str, Container] = {}
+
+        self._require_room()
 
     def pod(self, component: str) -> Pod:
         return self._pods[component]
@@ -74,6 +80,17 @@ class Release:
             )
         self._running.clear()
         return codes
+
+    def _require_room(self) -> None:
+        """Skips the test where something on this machine has a port at all addresses, or there is one loopback address only."""
+        for name, pod in self._pods.items():
+            for port in pod.ports().values():
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    try:
+                        probe.bind((self._addresses[name], port))
+                    except OSError as error:
+                        pytest.skip(f"{self._addresses[name]}:{port} cannot be listened on: {error.strerror}")
 
     async def _to_its_end(self, pod: Pod, spec: Manifest, restarts: int) -> str:
         while True:
