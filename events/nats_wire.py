@@ -27,6 +27,8 @@ vars(nats_client)["parse_email"] = None
 
 NO_RESPONDERS: Final = b"503"
 
+_PING: Final = b"PING\r\n"
+
 OPEN_TIMEOUT_SECONDS: Final = 15.0
 """For the first connection. nats-py waits for ever for the end of one whose certificate it refused."""
 
@@ -102,7 +104,7 @@ class WireClient(Client):
         self._inbox = inbox.encode("ascii")
         answers = f"{inbox}.*.*"
         await self.receive(answers, self._on_answer)
-        await self.flush()
+        await self.settle()
         if answers in self._refusals:
             raise self._refusals[answers]
 
@@ -169,6 +171,20 @@ class WireClient(Client):
             await self._transport.drain()  # type: ignore[no-untyped-call]
         except OSError as error:
             raise ConnectionLost from error
+
+    async def settle(self) -> None:
+        """Returns when the server has read all that was sent before, and what it refused of that is known.
+
+        Not nats-py's `flush`: its question overtakes what nats-py has pending.
+        """
+        answered = asyncio.get_running_loop().create_future()
+        self._pongs.append(answered)
+        await self.send(_PING)
+        try:
+            async with asyncio.timeout(OPEN_TIMEOUT_SECONDS):
+                await asyncio.shield(answered)  # nats-py answers it, and stumbles over one that was given up
+        except TimeoutError:
+            raise NoAnswer(OPEN_TIMEOUT_SECONDS) from None
 
     async def exchange(self, answers: int, encode: Encode, timeout_seconds: float) -> list[bytes]:
         """Send frames and return the payloads of the answers to them, in order.

@@ -238,7 +238,7 @@ SENDER: Final = Component(
             subjects.SUPPRESSION,
         ),
         _recognise(streams.MAIL, streams.CLAIMS, streams.JOURNAL, streams.EVENTS, streams.DLQ, streams.SUPPRESSION),
-        _read(streams.MAIL.name, streams.JOURNAL.name, streams.EVENTS.name),
+        _read(streams.MAIL.name, streams.CLAIMS.name, streams.JOURNAL.name, streams.EVENTS.name),
         _delete(streams.MAIL),
         _watch(streams.CAMPAIGNS, streams.BREAKER, streams.WARMUP, streams.THROTTLE),
         _change(streams.CAMPAIGNS, streams.BREAKER, streams.WARMUP, streams.THROTTLE, streams.SENDERS),
@@ -334,3 +334,9 @@ OPERATOR: Final = Component(
 )
 COMPONENTS: Final = (PRODUCER, SENDER, INGESTER, WEB, PUBLIC, BOUNCES, SETUP, OPERATOR)
 NAMED: Final = {component.name: component for component in COMPONENTS}
+
+
+def together(one: Component, other: Component) -> tuple[Component, ...]:
+    """All components where `one` does the work of `other`, too, which then is no user of its own."""
+    both = msgspec.structs.replace(one, grants=(*one.grants, *other.grants))
+    return tuple(both if component is one else component for component in COMPONENTS if component is not other)

@@ -33,7 +33,7 @@ def document(components: Sequence[Component] = COMPONENTS) -> dict[str, Any]:
         "users": {
             one.name: {
                 "account": one.account,
-                "password": variable_of(one.name),
+                "password_variable": variable_of(one.name),
                 "inbox_prefix": permissions.inbox_prefix(one.name),
                 "publish": one.publish,
                 "subscribe": [*one.subscribe, one.inbox],

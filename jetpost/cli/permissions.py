@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 import typer
 
+from events import permissions
 from jetpost import nats_accounts
 from jetpost.cli.state import Fault
 
@@ -32,6 +33,12 @@ def _permissions(
             show_default=False,
         ),
     ] = "",
+    with_ingester: Annotated[
+        bool,
+        typer.Option(
+            "--with-ingester", help="The user web does the ingester's work, too: `jetpost web run --with-ingester`."
+        ),
+    ] = False,
 ) -> None:
     """Print accounts and users for your own NATS: each component may do there what it must, and no more.
 
@@ -42,7 +49,10 @@ def _permissions(
         raise Fault(
             f"--max-file {max_file!r} is no size that nats-server knows: write for example 200G, or a number of bytes"
         )
+    components = (
+        permissions.together(permissions.WEB, permissions.INGESTER) if with_ingester else permissions.COMPONENTS
+    )
     if shape == "json":
-        typer.echo(msgspec.json.format(msgspec.json.encode(nats_accounts.document())))
+        typer.echo(msgspec.json.format(msgspec.json.encode(nats_accounts.document(components))))
     else:
-        typer.echo(nats_accounts.configuration(max_file), nl=False)
+        typer.echo(nats_accounts.configuration(max_file, components), nl=False)
