@@ -142,14 +142,17 @@ def provider_of(lane: str) -> str:
 
 
 def opening_of(health: Health, lane: str) -> Opening | None:
-    """Why the lane is stopped, be it for what its mailbox provider's mails through another pool told; None: it is not."""
-    if health.opening is not None:
-        return health.opening
-    own = health.lanes.get(lane)
-    if own is not None and own.opening is not None:
-        return own.opening
-    of_provider = (state.opening for name, state in health.lanes.items() if provider_of(name) == provider_of(lane))
-    return next((opening for opening in of_provider if opening is not None and opening.cause in _OF_THE_LIST), None)
+    """Why the lane is stopped; None: it is not."""
+    return opening_among(stopped(health), lane)
+
+
+def opening_among(found: Mapping[str, Opening], lane: str) -> Opening | None:
+    """Which of a campaign's openings stops the lane, be it for what mails through another pool told; None: none does."""
+    whole_or_own = found.get(EVERY_LANE) or found.get(lane)
+    if whole_or_own is not None:
+        return whole_or_own
+    of_provider = (opening for name, opening in found.items() if provider_of(name) == provider_of(lane))
+    return next((opening for opening in of_provider if opening.cause in _OF_THE_LIST), None)
 
 
 def stopped(health: Health) -> dict[str, Opening]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from analytics.web.models import CampaignInfo, Held, LaneDepth
 from events import breaker, lanes, providers, streams
-from events.breaker import EVERY_LANE, Opening
+from events.breaker import Opening
 from events.bus import Bus
 from events.errors import BusError
 from events.lanes import LaneNow
@@ -27,8 +27,7 @@ class Holds(NamedTuple):
         Where its pool is away or has used up its day mails go through the next one: that is no standing still.
         """
         pool = info.pools_for(provider)[0]
-        stopped = self.stopped.get(info.id, {})
-        if EVERY_LANE in stopped or breaker.lane_key(pool, provider) in stopped:
+        if breaker.opening_among(self.stopped.get(info.id, {}), breaker.lane_key(pool, provider)) is not None:
             return "stopped", None
         names = {provider, lanes.EVERY}
         pauses = [one for one in self.slow if one.condition == "paused" and one.pool == pool and one.provider in names]

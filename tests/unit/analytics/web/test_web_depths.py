@@ -19,8 +19,8 @@ async def info(bus):
     return figures.info_of(changed)
 
 
-async def stop(bus, clock, lane):
-    opening = Opening(clock(), "blocks", 9, 100, 0.05, "too many blocks")
+async def stop(bus, clock, lane, cause="blocks"):
+    opening = Opening(clock(), cause, 9, 100, 0.05, "too many")
     await breaker.change(bus, "spring-launch", lambda health: breaker.open_lane(health, lane, opening))
 
 
@@ -53,6 +53,12 @@ async def test_a_lane_is_held_where_its_preferred_pool_is_stopped_or_paused(bus,
         "gmail": ("stopped", None),
         "apple": ("paused", clock() + 60),
     }
+
+
+async def test_a_lane_is_held_where_mails_through_another_pool_bounced(bus, clock, info):
+    await stop(bus, clock, "relay.gmail", "hard_bounces")
+    told = await found(bus, clock, info, only_held=True)
+    assert {provider: lane[2] for provider, lane in told.items()} == {"gmail": "stopped"}
 
 
 async def test_a_pool_that_is_paused_holds_all_its_lanes_and_a_stopped_campaign_all_of_its_own(bus, clock, info):
