@@ -16,7 +16,7 @@ Others write, read and compact meanwhile:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from events import streams, subjects
@@ -141,6 +141,28 @@ async def told_of(bus: Bus, hashing: Hashing, key: bytes, clock: Clock) -> Told:
     entries = [one for one in said if isinstance(one, Entry) and one.list in known.tables]
     holding = {one.list: one for one in reversed(entries) if _number(one) == known.tables[one.list].get(key)}
     return Told(said, [one for one in holding.values() if not is_expired(_number(one), clock())])
+
+
+async def reasons_of(bus: Bus, hashing: Hashing, keys: Sequence[bytes], clock: Clock) -> list[dict[str, Reason]]:
+    """For each key why it gets no mail, by list ("" is the one for all campaigns). Reads the whole list, as `told_of` does, and
+    keeps nothing of others."""
+    known = Known()
+    async for record in bus.read(streams.SUPPRESSION.name, subjects.SUPPRESSION):
+        known.first = known.first or record.sequence
+        rows = rows_in(record)
+        if rows is None or known.is_outdated(rows):
+            continue
+        theirs = keys_of(rows, hashing)
+        places = {key: place for key in keys if (place := _place_of(key, theirs)) is not None}
+        numbers = numbers_of(rows) if places and rows.action != "remove" else []
+        for key, place in places.items():
+            known.take_in(rows, key, numbers[place : place + 1], record.sequence)
+    return [_in_force(known, key, clock()) for key in keys]
+
+
+def _in_force(known: Known, key: bytes, now: float) -> dict[str, Reason]:
+    numbers = {name: table.get(key) for name, table in known.tables.items()}
+    return {name: reason_in(number) for name, number in numbers.items() if number and not is_expired(number, now)}
 
 
 def _number(entry: Entry) -> int:

@@ -186,12 +186,6 @@ class SuppressionList:
                         found[address] = reason_in(number)
         return found
 
-    def standing_of(self, address: str) -> dict[str, Reason]:
-        """Why a normalised address gets no mail, by list; "" is the one for all campaigns."""
-        key, now = self.hashing.key(address), self._clock()
-        numbers = {name: table.get(key) for name, table in self.known.tables.items()}
-        return {name: reason_in(number) for name, number in numbers.items() if number and not is_expired(number, now)}
-
     def learn(self, entry: Entry) -> bool:
         """Take in an entry that is about to be stored; whether it changes anything."""
         table = self.known.tables.setdefault(entry.list, Table())

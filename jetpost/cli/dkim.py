@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
-import idna
 import msgspec
 import typer
 
 from jetpost.cli import dkim_check
+from jetpost.cli.domains import domain_of
 from jetpost.cli.state import Fault, effective, err, out
 from jetpost.display import plain
 from sender.dkim import records
 from sender.dkim.signing import domain_for
 from sender.drivers.smtp_wire import with_crlf
-from sender.settings import DOMAIN_PATTERN, DkimKeys
-
-_is_domain: Final = re.compile(DOMAIN_PATTERN).fullmatch
+from sender.settings import DkimKeys
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +54,7 @@ def _keygen(
     """
     from sender.dkim import keys  # noqa: PLC0415 - as in `sender.dkim.signing`
 
-    name = _domain(domain)
+    name = domain_of(domain)
     base = selector or f"jetpost-{datetime.now(UTC):%Y-%m}"
     wanted = [one for one in keys.ALGORITHMS if rsa == ed25519 or one == ("rsa" if rsa else "ed25519")]
     files = {one: directory.absolute() / f"{name}.{base}-{one}.pem" for one in wanted}
@@ -83,16 +80,6 @@ def _make_folder(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Fault(f"{directory} cannot be made: {error.strerror}") from error
-
-
-def _domain(text: str) -> str:
-    try:
-        name = idna.encode(text.rstrip("."), uts46=True).decode("ascii")
-    except idna.IDNAError as error:
-        raise Fault(f"{text!r} is no domain: {error}") from error
-    if not _is_domain(name):
-        raise Fault(f"{text!r} is no domain that mails can be signed for, such as example.com")
-    return name
 
 
 def _write(file: Path, pem: bytes) -> None:

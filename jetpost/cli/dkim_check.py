@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jetpost.cli.domains import domain_of
 from jetpost.cli.state import Fault, effective, out, run
 from jetpost.display import plain
 from sender.dkim import published
@@ -49,7 +50,7 @@ def _keys_for(keys: Mapping[str, DkimKeys], author: str | None) -> dict[str, str
         raise Fault("sender.dkim has no key: make one with `jetpost dkim keygen`")
     if author is None:
         return {domain: domain for domain in keys}
-    name = author.lower().rstrip(".")
+    name = domain_of(author)
     signer = domain_for(name, keys)
     if signer is None:
         raise Fault(f"sender.dkim has no key for {author!r}; it has {', '.join(keys)}")

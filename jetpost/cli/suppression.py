@@ -11,7 +11,6 @@ import typer
 
 from events import suppression_book
 from events.suppression import REASONS, Entry, Hashing, Reason, Removal, read_spelled, spell, suppress
-from events.suppression_list import SuppressionList
 from jetpost.cli import suppression_files
 from jetpost.cli.choosing import as_json, clock_time, counts, plural
 from jetpost.cli.state import Fault, bus, out, run
@@ -85,13 +84,13 @@ def _remove(
 
 async def _take_back(addresses: Sequence[str], list_: str, source: str) -> dict[str, dict[str, Reason]]:
     """Removes those who are on the list; why each was suppressed before, by list."""
+    ours = hashing()
+    keys = [ours.key(address) for address in addresses]
     async with bus() as connected:
-        known = SuppressionList(connected, hashing(), time.time)
-        await known.catch_up()
-        before = {address: known.standing_of(address) for address in addresses}
-        now = time.time()
+        found = await suppression_book.reasons_of(connected, ours, keys, time.time)
+        before, now = dict(zip(addresses, found, strict=True)), time.time()
         removals = [Removal(address, now, source, list_) for address, lists in before.items() if list_ in lists]
-        await suppress(connected, removals, known.hashing)
+        await suppress(connected, removals, ours)
     return before
 
 

@@ -53,7 +53,7 @@ async def test_what_is_published_is_said_name_by_name(check):
 
 
 async def test_a_domain_below_is_signed_for_by_the_key_above_and_has_its_policy(check):
-    told = await check("news.example.com")
+    told = await check("News.Example.com.")
     assert told.count("published") == 3
     assert "_dmarc.example.com " in told
 

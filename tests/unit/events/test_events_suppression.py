@@ -181,6 +181,19 @@ async def test_what_is_said_of_somebody_is_told_with_what_holds(bus):
     assert {(one.list, one.reason) for one in told.in_force} == {("", "hard_bounce"), ("news", "complaint")}
 
 
+async def test_why_several_get_no_mail_is_told_by_list(bus):
+    await suppress(bus, [entry(), entry("bob@example.com", list="news", reason="complaint")])
+    await suppress(bus, [entry("eve@example.com", expires_at=NOW - 9), entry("kim@example.com")])
+    await suppress(bus, [Removal("kim@example.com", NOW), Removal("bob@example.com", NOW)])
+    await suppress(bus, [entry(reason="hard_bounce", replaces=True), entry(list="news")])
+    who = ["ann@example.com", "bob@example.com", "eve@example.com", "kim@example.com", "nobody@example.com"]
+    expected = [{"": "hard_bounce", "news": "unsubscribe"}, {"news": "complaint"}, {}, {}, {}]
+    keys = [PLAIN.key(address) for address in who]
+    assert await suppression_book.reasons_of(bus, PLAIN, keys, lambda: NOW) == expected
+    await suppression_book.compact(bus, PLAIN, lambda: NOW)
+    assert await suppression_book.reasons_of(bus, PLAIN, keys, lambda: NOW) == expected
+
+
 async def test_counts_are_by_list_and_reason(bus):
     await suppress(bus, [entry(), entry(list="news"), entry("bob@example.com"), entry("eve@example.com", expires_at=9)])
     counts = await suppression_book.count(bus, PLAIN, lambda: NOW)
