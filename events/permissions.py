@@ -125,6 +125,18 @@ def _look_at_consumers(*names: str) -> Grant:
     return Grant(_api("CONSUMER.INFO", (f"{name}.*" for name in names)))
 
 
+def _archive(*names: str) -> Grant:
+    """Write streams to a backup and make them from one, which takes all mails that there are: not for everybody."""
+    return Grant(
+        (
+            *_api("STREAM.SNAPSHOT", names),
+            *_api("STREAM.RESTORE", names),
+            *(f"$JS.SNAPSHOT.ACK.{name}.*" for name in names),
+            *(f"$JS.SNAPSHOT.RESTORE.{name}.*" for name in names),
+        )
+    )
+
+
 def _make_consumers(*names: str) -> Grant:
     """Make and delete consumers, whatever they are called."""
     return Grant(
@@ -301,6 +313,8 @@ SETUP: Final = Component(
         _look_at_consumers(*ALL_STREAMS),
         _make_consumers(*ALL_STREAMS),
         _list(streams.CAMPAIGNS),
+        _change(streams.CAMPAIGNS),
+        _archive(*ALL_STREAMS),
         _fetch_from(*streams.STORES),
         _put_into(streams.LINKS),
     ),
