@@ -43,6 +43,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     bounds: Bounds = UNBOUNDED
     lanes: dict[str, Bounds] = {}
     """The same by mailbox provider, where something is configured."""
+    full: bool = False
+    """Nearly all of its sessions are at work now: it could not send more."""
 
 
 class Beat(msgspec.Struct, frozen=True, omit_defaults=True):

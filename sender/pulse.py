@@ -35,6 +35,8 @@ class Load:
         """`clock` is one that nobody sets."""
         self.rate: float | None = None
         """Mails per second at full work; None: it never was."""
+        self.full = False
+        """It is at full work."""
         self._sessions = sessions
         self._clock = clock
         self._working = 0
@@ -57,7 +59,8 @@ class Load:
     def measure(self) -> None:
         """Look whether it was at full work, and for long enough to say what that comes to."""
         self._step(0)
-        if self._busy_seconds < _FULL * self._sessions * (self._since - self._began):
+        self.full = self._busy_seconds >= _FULL * self._sessions * (self._since - self._began) > 0.0
+        if not self.full:
             self._begin()
         elif self._turns >= _TURNS * self._sessions:
             if self._mails:
@@ -122,6 +125,7 @@ class Pulse:
             self._is_down(name),
             _bounds(relay.limits),
             {provider: _bounds(limits) for provider, limits in relay.lanes.items() if limits != NONE},
+            self.loads[name].full,
         )
 
 

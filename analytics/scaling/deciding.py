@@ -24,7 +24,7 @@ from analytics.scaling.situation import Situation
 
 TOLERANCE: Final = 1.05
 """Senders are enough for this much more than they do: a figure that wavers starts none."""
-SOONEST_SECONDS: Final = 10.0
+SOONEST_SECONDS: Final = 30.0
 """What is late is to be done in so long after senders have come."""
 _ROUNDING: Final = 1e-6
 

@@ -65,7 +65,8 @@ def need(found: Outlook, situation: Situation, crew: Crew, soonest_seconds: floa
     """What is late, or nearly, is to be done within `soonest_seconds`. The rates of its pools must be known."""
     planned = max(found.seconds * (1.0 - SPARE), soonest_seconds)
     effort = _effort(_within(found.work, situation, planned), situation, planned)
-    return Need(crew.needed(effort, planned), _effort(_first_tries(found.work), situation, inf))
+    senders = min(crew.needed(effort, planned), _usable(found.work, situation, planned))
+    return Need(senders, _effort(_first_tries(found.work), situation, inf))
 
 
 def _first_tries(work: Work) -> Work:
@@ -118,6 +119,25 @@ def _effort_in(pool: str, work: Work, situation: Situation, seconds: float) -> f
     rate = situation.pools[pool].rate
     assert rate, "asked only where it is known what a sender does"
     return min(mails, _capacity(pool, situation, seconds)) / rate
+
+
+def _usable(work: Work, situation: Situation, seconds: float) -> float:
+    """Senders that use up all that the limits let pass at any moment: those that come late cannot make up for that with more."""
+    return max((_usable_in(pool, work, situation, seconds) for pool in {pool for pool, _ in work.lanes}), default=0.0)
+
+
+def _usable_in(pool: str, work: Work, situation: Situation, seconds: float) -> float:
+    lanes = {lane for one in (work, *_others(work, situation)) for lane in one.lanes if lane[0] == pool}
+    together = sum(_highest(name_of(lane), situation, seconds) for lane in lanes)
+    rate = situation.pools[pool].rate
+    assert rate, "asked only where it is known what a sender does"
+    return min(together, _highest(pool, situation, seconds)) / rate
+
+
+def _highest(name: str, situation: Situation, seconds: float) -> float:
+    if name not in situation.limits:
+        return inf
+    return passing.highest(situation.limits[name], seconds, situation.now, _session_rate(name, situation))
 
 
 def _capacity(name: str, situation: Situation, seconds: float) -> float:

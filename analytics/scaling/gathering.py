@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
+from analytics.scaling import crowding
+from analytics.scaling.crowding import Crowd
 from analytics.scaling.deciding import SOONEST_SECONDS
 from analytics.scaling.memory import KnownPool, Memory, is_sent
 from analytics.scaling.seen import Seen, Shared
@@ -15,6 +17,8 @@ from events import breaker, streams
 from events.breaker import Health
 from events.fleet import Bounds
 from events.schemas import Campaign
+
+Number = TypeVar("Number", int, float)
 
 _DAY_SECONDS: Final = 86_400
 _OTHER: Final = "other"
@@ -31,18 +35,19 @@ def situation(seen: Seen, memory: Memory, settings: ScalingSettings) -> Situatio
     return Situation(
         now=seen.now,
         alive=len(seen.beats),
-        pools={name: _pool(memory.pools.get(name), settings) for name in pools},
+        pools={name: _pool(memory.pools.get(name), memory.crowds.get(name), settings) for name in pools},
         works=works,
         limits=limits,
         rendering=None if memory.rendering is None else memory.rendering.rate,
     )
 
 
-def _pool(known: KnownPool | None, settings: ScalingSettings) -> Pool:
+def _pool(known: KnownPool | None, crowd: Crowd | None, settings: ScalingSettings) -> Pool:
     assumed = settings.sender_mails_per_second or None
     if known is None:
         return Pool(rate=assumed)
-    return Pool(rate=known.rate or assumed, sessions=known.sessions, measured=known.rate is not None)
+    measured = known.rate if crowd is None else crowding.sender_rate(crowd) or known.rate
+    return Pool(rate=measured or assumed, sessions=known.sessions, measured=measured is not None)
 
 
 # limits
@@ -61,15 +66,26 @@ def _limits(seen: Seen, memory: Memory) -> dict[str, Limit]:
             seen.shared.get(name, Shared()),
             today,
             down=name in memory.pools and memory.pools[name].down,
+            ceiling=memory.crowds[name].limit if name in memory.crowds else None,
         )
         for name in configured.keys() | seen.shared.keys()
     }
 
 
-def _limit(bounds: Bounds, shared: Shared, today: int, *, down: bool) -> Limit:
-    daily = min((value for value in (bounds.daily, shared.allowance) if value is not None), default=None)
+def _limit(bounds: Bounds, shared: Shared, today: int, *, down: bool, ceiling: float | None) -> Limit:
     used = shared.used if shared.day == today else 0
-    return Limit(rate=bounds.rate, pace=shared.pace, connections=bounds.connections, daily=daily, used=used, down=down)
+    return Limit(
+        rate=_least(bounds.rate, ceiling),
+        pace=shared.pace,
+        connections=bounds.connections,
+        daily=_least(bounds.daily, shared.allowance),
+        used=used,
+        down=down,
+    )
+
+
+def _least(*values: Number | None) -> Number | None:
+    return min((value for value in values if value is not None), default=None)
 
 
 # work

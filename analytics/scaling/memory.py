@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from analytics.scaling import crowding
+from analytics.scaling.crowding import Crowd
 from analytics.scaling.seen import Seen
 from events.fleet import UNBOUNDED, Beat, Bounds
 from events.schemas import Campaign
@@ -46,12 +48,15 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
     """Campaigns that are not sent at present, with how often they had been reopened."""
     rendering: Rendering | None = None
     """None: producers have nothing to do, or wait for room."""
+    crowds: dict[str, Crowd] = {}
+    """By pool whether more senders sent more."""
 
 
 def remember(memory: Memory, seen: Seen) -> Memory:
     """With what is seen now."""
     begun, held = _begun(memory, seen)
-    return Memory(_pools(memory.pools, seen.beats), begun, held, _rendering(memory.rendering, seen))
+    pools, crowds = _pools(memory.pools, seen.beats), _crowds(memory.crowds, seen)
+    return Memory(pools, begun, held, _rendering(memory.rendering, seen), crowds)
 
 
 def _pools(before: Mapping[str, KnownPool], beats: Sequence[Beat]) -> dict[str, KnownPool]:
@@ -63,6 +68,16 @@ def _pools(before: Mapping[str, KnownPool], beats: Sequence[Beat]) -> dict[str, 
         rate = sum(rates) / len(rates) if rates else found.get(name, KnownPool()).rate
         down = all(line.down for _, line in lines)
         found[name] = KnownPool(newest.sessions, rate, down, newest.bounds, newest.lanes)
+    return found
+
+
+def _crowds(before: Mapping[str, Crowd], seen: Seen) -> dict[str, Crowd]:
+    found = {}
+    for name in {name for beat in seen.beats for name in beat.pools}:
+        lines = [beat.pools[name] for beat in seen.beats if name in beat.pools]
+        full = all(line.full and line.rate is not None for line in lines)
+        rate = sum(line.rate or 0.0 for line in lines) if full else None
+        found[name] = crowding.follow(before.get(name), len(lines), rate, seen.now)
     return found
 
 

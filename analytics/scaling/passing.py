@@ -55,6 +55,14 @@ def seconds_for(limit: Limit, mails: float, now: float, session_rate: float | No
     return high
 
 
+def highest(limit: Limit, seconds: float, now: float, session_rate: float | None) -> float:
+    """Mails per second that may pass at any moment within the next seconds; infinite where nothing limits them."""
+    if limit.down:
+        return 0.0
+    rate_at = _course(limit, now, session_rate)
+    return max(rate_at(now), rate_at(now + seconds))
+
+
 def rate_now(limit: Limit, now: float, session_rate: float | None) -> float:
     """Mails per second at this moment; infinite where nothing limits them."""
     return 0.0 if limit.down else _course(limit, now, session_rate)(now)

@@ -47,13 +47,15 @@ def work(load, ticks, seconds, mails, *, sessions=2, turns=4):
 def test_what_goes_through_while_all_sessions_work_is_what_a_sender_can_do(load, ticks):
     work(load, ticks, 4.0, mails=100)
     load.measure()
-    assert load.rate == 50.0
+    assert (load.rate, load.full) == (50.0, True)
 
 
 def test_what_goes_through_while_sessions_are_idle_says_nothing(load, ticks):
+    load.measure()
+    assert (load.rate, load.full) == (None, False), "nothing has happened yet"
     work(load, ticks, 4.0, mails=100, sessions=1, turns=8)
     load.measure()
-    assert load.rate is None
+    assert (load.rate, load.full) == (None, False)
     work(load, ticks, 3.0, mails=100)
     ticks.now += 2.0
     load.measure()

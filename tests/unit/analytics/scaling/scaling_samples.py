@@ -2,6 +2,7 @@
 
 from math import inf
 
+from analytics.scaling import crowding
 from analytics.scaling.deciding import decide
 from analytics.scaling.decision import State
 from analytics.scaling.settings import ScalingSettings
@@ -32,19 +33,24 @@ def decided(*works, settings=SETTINGS, state=None, **more):
 class World:
     """Senders that come late, lanes that take only so much, and a controller that does what is decided. Time goes in steps."""
 
-    def __init__(self, mails, *, rate, minutes=60.0, settings=SETTINGS, lanes=None, assumed=None, start_seconds=60.0):
-        """`mails` by lane; `lanes` says what they take, mails per second. `rate` is what a sender really sends; `assumed` what is
-        thought before it works."""
+    def __init__(
+        self, mails, *, rate, minutes=60.0, settings=SETTINGS, lanes=None, assumed=None, start_seconds=60.0, relay=inf
+    ):
+        """`mails` by lane; `lanes` says what they take, mails per second, and `relay` what all take together, though nobody says
+        so. `rate` is what a sender could send; `assumed` what is thought before it works."""
         self.now = NOW
         self.left = dict(mails)
         self.deadline = NOW + minutes * 60
         self.done_at = inf
         self.wanted = []
         """At each step."""
+        self.reasons = []
         self._rate = rate
         self._known = assumed or rate
         self._settings = settings
         self._lanes = lanes or {}
+        self._relay = relay
+        self._crowd = None
         self._start_seconds = start_seconds
         self._starting = []
         self._alive = 0
@@ -57,9 +63,9 @@ class World:
             self._scale()
 
     def _send(self, seconds):
-        power = self._alive * self._rate * seconds
+        power = min(self._alive * self._rate, self._relay) * seconds
         if power:
-            self._known = self._rate
+            self._known = power / seconds / self._alive
         for lane, left in self.left.items():
             sent = min(left, power, self._lanes.get(lane, inf) * seconds)
             self.left[lane], power = left - sent, power - sent
@@ -67,17 +73,21 @@ class World:
             self.done_at = min(self.done_at, self.now + seconds)
 
     def _scale(self):
+        full = self._alive * self._known if self._alive and any(self.left.values()) else None
+        self._crowd = crowding.follow(self._crowd, self._alive, full, self.now)
         limits = {f"{pool}.{provider}": Limit(rate=rate) for (pool, provider), rate in self._lanes.items()}
+        limits["main"] = Limit(rate=self._crowd.limit)
         lanes = {lane: left for lane, left in self.left.items() if left}
         seen = situation(
             *([work(lanes=lanes, deadline=self.deadline)] if lanes else []),
             alive=self._alive,
-            rate=self._known,
+            rate=crowding.sender_rate(self._crowd) or self._known,
             now=self.now,
             limits=limits,
         )
         decision, self._state = decide(seen, self._settings, self._state)
         self.wanted.append(decision.wanted)
+        self.reasons.append(decision.reason)
         self._obey(decision.wanted)
 
     def _obey(self, wanted):

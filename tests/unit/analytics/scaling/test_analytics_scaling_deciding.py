@@ -94,9 +94,9 @@ def test_a_campaign_whose_lane_the_circuit_breaker_stops_is_late_for_good_and_wa
 
 
 def test_what_is_late_already_is_to_be_done_soon():
-    decision = decided(work(700_000, minutes=-30), rate=500.0, alive=20)
-    assert decision.wanted == 20, "700,000 in 70 s"
-    assert decision.late["spring"] == pytest.approx(1_800 + 70)
+    decision = decided(work(900_000, minutes=-30), rate=500.0, alive=20)
+    assert decision.wanted == 20, "900,000 in 90 s"
+    assert decision.late["spring"] == pytest.approx(1_800 + 90)
 
 
 def test_retries_need_senders_but_make_nothing_late():

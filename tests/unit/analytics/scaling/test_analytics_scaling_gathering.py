@@ -60,10 +60,10 @@ def test_one_that_has_a_deadline_until_then():
 
 
 def test_one_with_a_start_has_its_hour_from_there_and_counts_before_so_that_senders_are_there_in_time():
-    scheduled = replace(CAMPAIGN, starts_at=NOW + 69.0)
+    scheduled = replace(CAMPAIGN, starts_at=NOW + 89.0)
     found = work(scheduled)
-    assert (found.begins, found.deadline) == (NOW + 69.0, NOW + 69.0 + 3_600.0)
-    assert gathered(replace(CAMPAIGN, starts_at=NOW + 71.0)).works == ()
+    assert (found.begins, found.deadline) == (NOW + 89.0, NOW + 89.0 + 3_600.0)
+    assert gathered(replace(CAMPAIGN, starts_at=NOW + 91.0)).works == ()
     started = work(replace(scheduled, started_at=NOW - 5.0))
     assert (started.begins, started.deadline) == (0.0, NOW - 5.0 + 3_600.0)
 
@@ -213,6 +213,25 @@ def test_a_pool_is_down_where_no_sender_can_connect():
     assert not one.pools["main"].down
     every = memory.remember(Memory(), seen(beats=beats(Line(20, down=True), Line(20, down=True))))
     assert gathered(known=every).limits["main"].down
+
+
+def test_a_relay_that_takes_no_more_from_more_senders_is_a_limit():
+    known = Memory()
+    for seconds in range(0, 240, 5):
+        number = 2 if seconds < 60 else 4
+        lines = [Line(20, 1_000.0 / number, full=True)] * number
+        known = memory.remember(known, seen(now=NOW + seconds, beats=beats(*lines, now=NOW + seconds)))
+    found = gathered(known=known, beats=beats(*[Line(20)] * 4))
+    assert found.limits["main"] == Limit(rate=pytest.approx(1_000.0))
+    assert found.pools["main"].rate == pytest.approx(500.0)
+
+
+def test_senders_that_wait_for_mails_show_no_limit():
+    known = Memory()
+    for seconds in range(0, 240, 5):
+        lines = [Line(20, 500.0)] * (2 if seconds < 60 else 4)
+        known = memory.remember(known, seen(now=NOW + seconds, beats=beats(*lines, now=NOW + seconds)))
+    assert gathered(known=known).limits["main"] == Limit()
 
 
 # what producers get through

@@ -66,3 +66,19 @@ def test_senders_are_let_go_when_the_rest_waits_for_one_slow_lane():
     assert world.wanted[-1] == 0
     assert world.left[GMAIL] == 0.0
     assert world.wanted[int(1.2 * HOUR / 10)] == 1
+
+
+def test_a_relay_that_takes_no_more_from_more_senders_is_found_out_and_they_are_let_go():
+    world = World({OTHER: 8_000_000.0}, rate=500.0, relay=1_000.0)
+    world.run(2 * HOUR)
+    late = slice(int(1.1 * HOUR / 10), None)
+    assert max(world.wanted[late]) <= 2 * min(world.wanted[late]), "now and then it is tried with twice as many"
+    assert min(world.wanted[late]) <= 6, "as many as there were before more did not help"
+    assert world.reasons[late].count("provider_limited") > len(world.reasons[late]) / 2
+
+
+def test_a_fast_relay_is_not_taken_for_one():
+    world = World({OTHER: 10_000_000.0}, rate=500.0, relay=1_000_000.0)
+    world.run(HOUR)
+    assert world.done_at <= world.deadline
+    assert "provider_limited" not in world.reasons
