@@ -21,7 +21,7 @@ from events.fleet import Beat
 from events.schemas import Campaign
 from jetpost.cli.state import Fault, fetch_json
 
-EVERY_SECONDS: Final = 5.0
+EVERY_SECONDS: Final = 10.0
 
 
 class Look(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,8 +71,10 @@ def read(file: Path) -> Recording:
 
 
 def write(file: Path, settings: ScalingSettings, looks: Sequence[Look]) -> None:
-    """For people to read, too."""
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(Recording(settings, list(looks))), indent=1) + b"\n")
+    """A line for each look."""
+    encode = msgspec.json.Encoder().encode
+    lines = b",\n".join(encode(look) for look in looks)
+    file.write_bytes(b'{"settings":%b,"looks":[\n%b\n]}\n' % (encode(settings), lines))
 
 
 class Recorder:
