@@ -50,6 +50,8 @@ SCALING: Final = ScalingSettings(
 POD_SECONDS: Final = 7.0
 """From asking for a process to beginning it: with its start it takes about `sender_start_seconds`."""
 LOOK_SECONDS: Final = 1.0
+SHOWN_EVERY: Final = 5
+"""Looks for one in the result."""
 POLL_SECONDS: Final = 5.0
 """So often the number of processes is put right."""
 
@@ -107,7 +109,7 @@ async def run(plan: Plan, folder: Path, record: Path | None, tell: Told) -> dict
         "least_senders": least_senders(plan),
         "sender_seconds": round(sum(sample.running for sample in watching.samples) * LOOK_SECONDS),
         "reasons": watching.reasons(),
-        "samples": [sample._asdict() for sample in watching.samples],
+        "samples": [sample._asdict() for sample in watching.samples[::SHOWN_EVERY]],
     }
 
 
@@ -220,7 +222,7 @@ class Watching:
     async def _run(self) -> None:
         polled, said = 0.0, ""
         while True:
-            sample = _sample(await asyncio.to_thread(_scrape, self._url), self._pods, time.time() - self.launched_at)
+            sample = sampled(await asyncio.to_thread(_scrape, self._url), self._pods, time.time() - self.launched_at)
             if sample is not None:
                 self.samples.append(sample)
                 self._looked.set()
@@ -237,8 +239,8 @@ def _scrape(url: str) -> str:
         return str(answer.read().decode())
 
 
-def _sample(text: str, pods: Pods, seconds: float) -> Sample | None:
-    """None where it is not known how many are wanted."""
+def sampled(text: str, pods: Pods, seconds: float) -> Sample | None:
+    """From metrics; None where it is not known how many are wanted."""
     found: dict[str, list[tuple[Mapping[str, str], float]]] = {}
     for family in text_string_to_metric_families(text):
         found[family.name] = [(sample.labels, sample.value) for sample in family.samples]
