@@ -232,7 +232,7 @@ class Lane:
 
     def deaths(self, delivery: Delivery) -> int:
         """How many workers may have died over the mail, this time included: so often it was delivered, and not to us in vain."""
-        return delivery.deliveries - self.lapses[delivery.sequence]
+        return delivery.deliveries - self.lapses.get(delivery.sequence, 0)
 
     def put_back(self, held: Sequence[Held]) -> None:
         """Nobody claimed them: they wait again, before the others."""
