@@ -203,7 +203,7 @@ def _readers(found: dict[str, Any], tracking: dict[str, Any], accepted: int) -> 
 
     lines = []
     for word, what in (("opened", "opens"), ("clicked", "clicks")):
-        if tracking[what] or found[what]:
+        if tracking.get(what) or found[what]:
             machines = f"{found[what]:,} {what}, {found[f'machine_{what}']:,} of them by machines"
             lines.append(f"{word} by {share(f'unique_{what}')}: {machines}")
     lines.append(f"unsubscribed {share('unsubscribed')}, complained {share('complained')}")
