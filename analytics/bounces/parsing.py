@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from email import message_from_bytes
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from itertools import islice
@@ -100,7 +100,7 @@ def header(message: Message, name: str) -> str:
     """A header's value, decoded (RFC 2047) and on one line; empty where there is none."""
     try:
         value = message.get(name)
-    except (ValueError, LookupError, IndexError, HeaderParseError):
+    except (ValueError, LookupError, IndexError, MessageError):
         return ""
     if value is None:
         return ""
@@ -109,7 +109,7 @@ def header(message: Message, name: str) -> str:
         return joined
     try:
         return str(make_header(decode_header(joined)))
-    except (ValueError, LookupError, HeaderParseError, UnicodeError):
+    except (ValueError, LookupError, MessageError, UnicodeError):
         return joined
 
 
@@ -117,7 +117,7 @@ def headers(message: Message, name: str) -> list[str]:
     """The values of all headers of that name, as they stand."""
     try:
         return [str(value)[:4_000] for value in message.get_all(name, [])[:_MOST_HEADERS]]
-    except (ValueError, LookupError, IndexError, HeaderParseError):
+    except (ValueError, LookupError, IndexError, MessageError):
         return []
 
 

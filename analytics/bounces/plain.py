@@ -52,6 +52,7 @@ _TRANSCRIPT: Final = re.compile(r"^[45]\d\d(?: [45]\.\d+\.\d+)? <([^\s<>]{1,64}@
 _LINE_ALONE: Final = re.compile(rf"^[ \t>*-]*<?{_SOMEBODY}>?[ \t]*(?::.*|\.{{3}}.*|[(\[].*|;.*|)$", re.MULTILINE)
 _MOST: Final = 20
 _MOST_LINES: Final = 5_000
+_MOST_PARTS: Final = 40
 
 
 def notices(message: Message, parts: list[Part], text: str, back_to: str) -> list[Notice]:
@@ -91,11 +92,10 @@ def _failed_recipients(message: Message) -> Iterator[str]:
 
 
 def _by_flufl(message: Message, parts: list[Part]) -> list[str]:
-    """Its patterns go through every line, some fifty times."""
-    if (
-        sum(payload.count("\n") for part in parts if isinstance(payload := part.message.get_payload(), str))
-        > _MOST_LINES
-    ):
+    """Its patterns go through every part and every line, some fifty times."""
+    payloads = (part.message.get_payload() for part in parts)
+    lines = sum(payload.count("\n") for payload in payloads if isinstance(payload, str))
+    if lines > _MOST_LINES or len(parts) > _MOST_PARTS:
         return []
     try:
         temporary, permanent = all_failures(message)

@@ -65,6 +65,10 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     certificates: dict[str, str] = {}
     """Of Amazon SNS: by SigningCertURL the certificate as PEM, once it was fetched."""
 
+    def __repr__(self) -> str:
+        """Names of what is set: the values are for nobody's log."""
+        return f"Secrets({', '.join(name for name in self.__struct_fields__ if getattr(self, name))})"
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that one callback tells of one mail."""

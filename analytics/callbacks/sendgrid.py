@@ -12,9 +12,14 @@ from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_public_key,
+)
 
 from analytics.callbacks import credentials, reading
 from analytics.callbacks.base import Bounce, Esp, Event, EventName, Request, Secrets, Told, Verdict
@@ -77,6 +82,16 @@ def _public_key(key: str) -> EllipticCurvePublicKey | None:
     except (ValueError, TypeError):
         return None
     return public if isinstance(public, EllipticCurvePublicKey) else None
+
+
+def is_public_key(key: str) -> bool:
+    return _public_key(key) is not None
+
+
+def any_public_key() -> str:
+    """One whose private key nobody has."""
+    public = generate_private_key(SECP256R1()).public_key()
+    return base64.b64encode(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
 
 
 def tell(request: Request) -> Told:

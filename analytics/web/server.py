@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from analytics.web.app import create_app
+from analytics.web.connections import Bounded
 from analytics.web.public.door import PATHS, Door
 from analytics.web.settings import WebSettings
 from analytics.web.sources import Reports
@@ -84,6 +85,8 @@ async def run(
     assert inside or door or reception, "web.serve names something"
     config = uvicorn.Config(
         Front(inside, door, reception),
+        http=Bounded,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -47,9 +47,12 @@ class Certificates:
         return replace(secrets, certificates={url: await self._certificate(url)})
 
     async def _certificate(self, url: str) -> str:
-        async with self._one_at_a_time:
-            if url not in self._kept:
-                self._keep(url, await self._ask(url))
+        """One that is known waits for no other, and is kept before those that nobody has asked for since."""
+        if url not in self._kept:
+            async with self._one_at_a_time:
+                if url not in self._kept:
+                    self._keep(url, await self._ask(url))
+        self._kept[url] = self._kept.pop(url)
         return self._kept[url]
 
     async def _ask(self, url: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
+import re
 import secrets as random
 import tomllib
 from collections.abc import Mapping
@@ -10,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from analytics.callbacks import credentials
+from analytics.callbacks import credentials, sendgrid
 from analytics.callbacks.base import Esp, Secrets
 from analytics.callbacks.registry import ESPS
 from analytics.web.webhooks.settings import Webhook
@@ -28,6 +30,10 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "sendgrid": ("public_keys", *_KNOWN),
 }
 """Any one of these will do; of other ESPs any of `_KNOWN`."""
+
+
+is_name: Final = re.compile(r"[a-z0-9-]{1,32}", re.ASCII).fullmatch
+"""It is a part of the path, and of a subject of NATS."""
 
 
 class WebhookUnusable(ValueError):
@@ -51,6 +57,11 @@ class Endpoint(NamedTuple):
     networks: tuple[Network, ...] = ()
     suppress: tuple[Unasked, ...] = ()
 
+    @property
+    def known_by_headers(self) -> bool:
+        """Whether who calls is told without reading the body."""
+        return self.esp.verify is credentials.by_credentials
+
     def may_call(self, address: str) -> bool:
         """Whether whoever has this address may call."""
         if not self.networks:
@@ -66,17 +77,23 @@ class Endpoint(NamedTuple):
 
 def endpoints(webhooks: Mapping[str, Webhook]) -> dict[tuple[str, str], Endpoint]:
     """By ESP and name, as they stand in paths. Raises `WebhookUnusable`."""
+    for name in webhooks:
+        if not is_name(name):
+            raise WebhookUnusable(f"web.webhooks.{name}: a name has 1 to 32 lower-case letters, digits and hyphens")
     return {(webhook.esp, name): _endpoint(name, webhook) for name, webhook in webhooks.items()}
 
 
 def decoy(esp: Esp) -> Endpoint:
-    """Stands where no endpoint is: it takes as long to refuse as a real one."""
+    """Stands where no endpoint is: it takes as long to refuse as a real one, and believes nobody."""
     made = (random.token_hex(),)
-    return Endpoint(
-        "",
-        esp,
-        Secrets(signing_key=made, webhook_secret=(random.token_hex(),), basic=(f"{made[0]}:{made[0]}",), bearer=made),
+    secrets = Secrets(
+        signing_key=made,
+        public_key=(sendgrid.any_public_key(),),
+        webhook_secret=(base64.b64encode(random.token_bytes(24)).decode(),),
+        basic=(f"{made[0]}:{made[0]}",),
+        bearer=made,
     )
+    return Endpoint("", esp, secrets)
 
 
 def _endpoint(name: str, webhook: Webhook) -> Endpoint:
@@ -121,6 +138,10 @@ def _require(where: str, webhook: Webhook, given: Mapping[str, tuple[str, ...]])
         raise WebhookUnusable(f"{where}.header_secrets needs the name of the header: set {where}.header")
     if not all(":" in one for one in given["basic_secrets"]):
         raise WebhookUnusable(f"{where}.basic_secrets must be like user:password")
+    if not all(map(sendgrid.is_public_key, given["public_keys"])):
+        raise WebhookUnusable(
+            f"{where}.public_keys has one that is no elliptic-curve key: copy SendGrid's verification key"
+        )
 
 
 def _require_keys(where: str, webhook: Webhook, given: tuple[str, ...]) -> None:

@@ -2,9 +2,10 @@
 
     raw bytes, up to a cap ─▶ verified, or refused ─▶ stored ─▶ 200
 
-200 says that it is stored, and no more; what it means is found out later (`analytics.hearing`). 401: not who it claims to be.
-404: there is no such endpoint, which is found out no faster than a wrong secret. 400: it is who it claims to be, and nothing
-that could be read. 413, 408: too large, too slow. 503: NATS is away or nearly full; ESPs repeat what is answered so.
+200 says that it is stored, and no more; what it means is found out later (`analytics.hearing`). 401: not who it claims to be, or
+there is no such endpoint: nobody finds out which, neither by the answer nor by its time. 404: there is no such ESP. 400: it is
+who it claims to be, and nothing that could be read. 413, 408: too large, too slow. 503: NATS is away or nearly full; ESPs
+repeat what is answered so.
 
 There is no host name to be checked and no token of the API: who calls is told by what they sign, or know.
 """
@@ -35,7 +36,6 @@ from events import callbacks
 from events.bus import Bus
 from events.callbacks import KEPT_HEADERS, LARGEST_MESSAGE, MAX_BODY_BYTES, Callback
 from events.errors import BusError
-from events.esps import GENERIC
 from events.metrics import CALLBACKS, HTTP_REQUEST_SECONDS
 
 PATH: Final = "/webhooks/"
@@ -67,11 +67,11 @@ STORED: Final = Answer(HTTPStatus.OK, b"stored\n")
 JUNK: Final = Answer(HTTPStatus.BAD_REQUEST, b"nothing in this can be read\n")
 STRANGER: Final = Answer(
     HTTPStatus.UNAUTHORIZED,
-    b"this does not prove who sent it\n",
+    b"this does not prove who sent it, or there is no such endpoint\n",
     ((b"www-authenticate", b'Basic realm="jetpost"'),),  # some ESPs send what they know only when they are asked
 )
 ELSEWHERE: Final = Answer(HTTPStatus.FORBIDDEN, b"this endpoint is not called from there\n")
-UNKNOWN: Final = Answer(HTTPStatus.NOT_FOUND, b"there is no such endpoint\n")
+UNKNOWN: Final = Answer(HTTPStatus.NOT_FOUND, b"there is no such ESP\n")
 NOT_POSTED: Final = Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"POST it\n", ((b"allow", b"POST"),))
 SLOW: Final = Answer(HTTPStatus.REQUEST_TIMEOUT, b"it took too long\n", ((b"connection", b"close"),))
 LARGE: Final = Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"it is too large\n", ((b"connection", b"close"),))
@@ -116,42 +116,38 @@ class Reception:
         started = time.perf_counter()
         found = _path(scope["path"])
         esp, name = found.groups() if found else ("", "")
-        endpoint = self._endpoints.get((esp, name))
+        endpoint = self._endpoints.get((esp, name)) or self._decoys.get(esp)
         try:
-            answer = await self._answer(endpoint, esp, scope, receive)
+            answer = await self._answer(endpoint, scope, receive)
         except _Refused as refused:
             answer = refused.answer
-        if answer is STRANGER and endpoint is None:
-            answer = UNKNOWN
         await _send(answer, send)
         counted, timed = _metrics(endpoint.name if endpoint else "", answer.status.value)
         counted.inc()
         timed.observe(time.perf_counter() - started)
 
-    async def _answer(self, endpoint: Endpoint | None, esp: str, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, endpoint: Endpoint | None, scope: Scope, receive: Receive) -> Answer:
         if scope["method"] != "POST":
             return NOT_POSTED
-        if endpoint is not None and not endpoint.may_call(_caller(scope)):
-            return ELSEWHERE
+        if endpoint is None:
+            return UNKNOWN
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        _require_welcome(endpoint, _caller(scope), headers)
         body = await self._body(headers, receive)
-        request = Request(headers, body, self._clock())
         try:
-            await self._take(request, endpoint or self._decoys.get(esp) or self._decoys[GENERIC])
+            await self._take(Request(headers, body, self._clock()), endpoint)
         except BusError:
             return LATER
         except _Refused:
             raise
         except Exception:  # whatever a stranger finds: it is refused, and the ESP sends again what it meant
-            _log.exception("a callback for %s failed", endpoint.name if endpoint else "no endpoint")
+            _log.exception("a callback for %s failed", endpoint.name or "no endpoint")
             return LATER
         return STORED
 
     async def _take(self, request: Request, endpoint: Endpoint) -> None:
         """Raises `BusError`, and `_Refused`."""
         await self._verify(request, endpoint)
-        if not endpoint.name:
-            raise _Refused(UNKNOWN)
         if len(request.body) <= LOOKED_AT_BYTES and _is_junk(request, endpoint):
             raise _Refused(JUNK)
         await self._store(request, endpoint)
@@ -201,7 +197,7 @@ class Reception:
                 secrets = await self._certificates.for_request(request, secrets)
             except CertificateMissing:
                 raise _Refused(LATER) from None
-        if endpoint.esp.verify(request, secrets) != "valid":
+        if endpoint.esp.verify(request, secrets) != "valid" or not endpoint.name:
             raise _Refused(STRANGER)
 
     async def _store(self, request: Request, endpoint: Endpoint) -> None:
@@ -230,6 +226,14 @@ async def _received(receive: Receive) -> Any:  # noqa: ANN401 - as ASGI has it
             return await receive()
     except TimeoutError:
         raise _Refused(SLOW) from None
+
+
+def _require_welcome(endpoint: Endpoint, caller: str, headers: Mapping[str, str]) -> None:
+    """Raises `_Refused` for whom nothing need be read of what they send."""
+    if not endpoint.may_call(caller):
+        raise _Refused(ELSEWHERE)
+    if endpoint.known_by_headers and endpoint.esp.verify(Request(headers, b"", None), endpoint.secrets) != "valid":
+        raise _Refused(STRANGER)
 
 
 def _is_junk(request: Request, endpoint: Endpoint) -> bool:

@@ -35,6 +35,7 @@ def filled(begin: bytes, word: bytes, size: int = KEPT) -> bytes:
         filled(TEXT, b"=\n"),
         filled(STATUS, b"\n\n"),
         filled(STATUS, b"\r\n\r\n"),
+        STATUS + b"\n\n" * 900,
         filled(STATUS + GROUP % 0 + b"Diagnostic-Code: smtp;", b" ", 80_000),
         filled(STATUS, b"Final-Recipient: rfc822; ann@example.org\n\n"),
         STATUS + b"".join(GROUP % number + b"\n" for number in range(4_000)),
@@ -47,7 +48,7 @@ def filled(begin: bytes, word: bytes, size: int = KEPT) -> bytes:
         filled(b"", b"Content-Type: multipart/mixed; boundary=m\n\n--m\n"),
         filled(SERVER + b"Content-Type: text/html\n\n", b"<a><b>"),
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_a_bomb_is_read_in_bounded_time(mail):
     with limited(SECONDS):

@@ -365,6 +365,14 @@ def test_a_bomb_of_nested_parts_is_cut():
     assert read(many).kind == "unknown"
 
 
+@pytest.mark.parametrize(
+    "subject", [b"=?\xe9?Q??=", b"=?utf-8?b?/?=", b"=?x?q?a?=", b"=?utf-8?q?=ff?=", b"=?idna?q?\xff?="]
+)
+def test_a_header_in_a_charset_that_is_none_is_read_as_it_stands(subject):
+    """Found by fuzzing."""
+    assert read(b" \nSubject:" + subject).kind == "unknown"
+
+
 LINES = st.sampled_from(
     [
         *standard(group()).decode().splitlines(),

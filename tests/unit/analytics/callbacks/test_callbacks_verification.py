@@ -105,6 +105,14 @@ def test_mailgun():
     assert verify("mailgun", {}, mailgun(at=NOW - 6 * 3_600), secrets) == "stale"
 
 
+def test_a_large_form_is_not_read_for_a_stranger():
+    signature = hmac.digest(b"key", f"{NOW:.0f}token".encode(), hashlib.sha256).hex()
+    form = f"timestamp={NOW:.0f}&token=token&signature={signature}".encode()
+    headers, secrets = {"content-type": "application/x-www-form-urlencoded"}, Secrets(signing_key=("key",))
+    assert verify("mailgun", headers, form, secrets) == "valid"
+    assert verify("mailgun", headers, form + b"&x=" + b"%41" * 100_000, secrets) == "invalid"
+
+
 def test_sendgrid():
     key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     signature = base64.b64encode(key.sign(f"{NOW:.0f}".encode() + BODY, ec.ECDSA(SHA256()))).decode()

@@ -1,6 +1,7 @@
 import esps
 import pytest
 
+from analytics.callbacks import credentials
 from analytics.callbacks.registry import ESPS
 from analytics.web.webhooks.endpoints import WebhookUnusable, decoy, endpoints
 from analytics.web.webhooks.settings import Webhook
@@ -46,6 +47,7 @@ def test_an_endpoint_without_what_its_esp_proves_itself_by_is_refused(esp):
         ({"esp": "resend", "public_keys": ("x",)}, "signing_secrets"),
         ({"esp": "resend", "signing_secrets": ("whsec_not whole",)}, "must be whsec_ and base64"),
         ({"esp": "standard", "signing_secrets": ("whsec_",)}, "must be whsec_ and base64"),
+        ({"esp": "sendgrid", "public_keys": (esps.sendgrid_key(), "MFkw")}, "no elliptic-curve key"),
     ],
 )
 def test_what_would_prove_nothing_is_refused(fields, said):
@@ -74,11 +76,30 @@ def test_who_may_call(address, allowed):
     assert endpoint.may_call(address) is allowed
 
 
+@pytest.mark.parametrize("name", ["Shop", "my_shop", "", "a.b", "a b", "x" * 33, "ä"])
+def test_a_name_that_no_path_can_have_is_refused(name):
+    with pytest.raises(WebhookUnusable, match="lower-case letters, digits and hyphens"):
+        endpoints({name: Webhook(esp="mailjet", bearer_secrets=("x",))})
+
+
 def test_no_secret_is_shown():
-    shown = repr(Webhook(esp="mailgun", signing_secrets=("hush",), basic_secrets=("u:hush",), header_secrets=("hush",)))
-    assert "hush" not in shown
+    webhook = Webhook(
+        esp="mailgun", signing_secrets=("hush",), basic_secrets=("u:hush",), header="X-Own", header_secrets=("hush",)
+    )
+    (endpoint,) = endpoints({"shop": webhook}).values()
+    for shown in (repr(webhook), repr(endpoint), repr(endpoint.secrets), f"{endpoint.secrets}"):
+        assert "hush" not in shown
+    assert repr(endpoint.secrets) == "Secrets(signing_key, webhook_secret, basic, headers)"
 
 
 @pytest.mark.parametrize("esp", sorted(ESPS))
 def test_nobody_knows_what_a_decoy_is_checked_with(esp):
     assert decoy(ESPS[esp]).secrets != decoy(ESPS[esp]).secrets
+
+
+def test_a_decoy_takes_the_steps_that_a_real_endpoint_takes():
+    secrets = decoy(ESPS["sendgrid"]).secrets
+    assert endpoints({"shop": Webhook(esp="sendgrid", public_keys=secrets.public_key)}), (
+        "it has a key that signatures are checked with"
+    )
+    assert credentials.standard_key(secrets.webhook_secret[0])

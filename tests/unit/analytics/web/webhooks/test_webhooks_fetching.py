@@ -1,10 +1,12 @@
 """Fetching, from a server on this machine that behaves as it is told."""
 
+import ssl
 import threading
 from http.client import HTTPConnection, HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import trustme
 
 from analytics.web.webhooks import fetching
 from analytics.web.webhooks.fetching import MOST_BYTES, FetchFailed
@@ -72,6 +74,17 @@ async def test_what_speaks_no_tls_is_not_believed(amazon, monkeypatch):
     monkeypatch.setattr(fetching, "HTTPSConnection", _to(amazon.server_address[1]))
     with pytest.raises(FetchFailed):
         await fetching.https_get(URL)
+
+
+async def test_whoever_stands_where_the_name_leads_must_prove_to_be_it(amazon, monkeypatch):
+    """A name that is made to lead to a machine inside (DNS rebinding) leads to nobody who can prove to be Amazon."""
+    inside = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("sns.eu-central-1.amazonaws.com").configure_cert(inside)
+    amazon.socket = inside.wrap_socket(amazon.socket, server_side=True)
+    monkeypatch.setattr(fetching, "HTTPSConnection", _to(amazon.server_address[1]))
+    with pytest.raises(FetchFailed, match="certificate verify failed"):
+        await fetching.https_get(URL)
+    assert amazon.asked == []
 
 
 def _to(port):

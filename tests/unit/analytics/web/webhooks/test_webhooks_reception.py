@@ -51,17 +51,37 @@ async def test_what_proves_nothing_is_refused_and_not_stored(client, clock, kept
     assert await kept() == []
 
 
-@pytest.mark.parametrize(
-    "path", ["/webhooks/sendgrid/other", "/webhooks/nobody/main-sendgrid", "/webhooks/", "/webhooks/a/b/c"]
-)
-async def test_an_endpoint_that_is_not_there_is_not_found_only_after_a_check(client, clock, path):
+@pytest.mark.parametrize("esp", ALL)
+async def test_an_endpoint_that_is_not_there_is_refused_like_a_stranger(client, clock, kept, esp):
+    headers, body = esps.signed(esp, body_of(esp), clock())
+    missing = await client.post(f"/webhooks/{esp}/other", content=body, headers=headers)
+    stranger = await client.post(esps.path(esp), content=b'{"signature": {}}')
+    assert missing.status_code == stranger.status_code == 401
+    assert missing.content == stranger.content
+    assert missing.headers.multi_items() == stranger.headers.multi_items()
+    assert await kept() == []
+
+
+@pytest.mark.parametrize("path", ["/webhooks/nobody/main-sendgrid", "/webhooks/", "/webhooks/a/b/c", "/webhooks/ses/"])
+async def test_what_is_no_path_of_an_esp_is_not_found(client, clock, path):
     headers, body = esps.signed("sendgrid", BODY, clock())
     assert (await client.post(path, content=body, headers=headers)).status_code == 404
 
 
 async def test_the_endpoint_of_one_esp_is_none_of_another(client, clock):
     headers, body = esps.signed("mailjet", BODY, clock())
-    assert (await client.post("/webhooks/brevo/main-mailjet", content=body, headers=headers)).status_code == 404
+    assert (await client.post("/webhooks/brevo/main-mailjet", content=body, headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize("esp", ALL)
+async def test_no_secret_comes_into_a_log(client, reception, clock, caplog, esp):
+    caplog.set_level(logging.DEBUG)
+    headers, body = esps.signed(esp, body_of(esp), clock())
+    for sent in (headers, {**headers, "authorization": "Basic !"}, {}):
+        await client.post(esps.path(esp), content=body, headers=sent)
+    logged = f"{caplog.text} {reception._endpoints} {reception._decoys}"
+    for secret in (esps.SIGNING_SECRET, esps.STANDARD_SECRET, esps.PAIR, headers.get("authorization", "-none-")):
+        assert secret not in logged
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
@@ -201,6 +221,39 @@ class TestAmazon:
             headers, body = esps.signed("ses", body_of("ses"), clock())
             assert (await client.post(esps.path("ses"), content=body, headers=headers)).status_code == 200
         assert amazon.asked == [esps.CERTIFICATE_URL]
+
+    async def test_one_that_is_known_waits_for_no_other(self, memory_bus, webhooks, clock):
+        """Somebody names certificates that nobody answers for: callbacks go on."""
+        asked = asyncio.Event()
+
+        async def fetch(url):
+            if url != esps.CERTIFICATE_URL:
+                asked.set()
+                await asyncio.Event().wait()
+            return esps.amazon()[1].encode()
+
+        reception = Reception(memory_bus, webhooks, clock=clock, fetch=fetch)
+        transport = httpx.ASGITransport(reception)
+        async with reception.running(), httpx.AsyncClient(transport=transport, base_url="https://x.example") as client:
+            headers, body = esps.signed("ses", body_of("ses"), clock())
+            assert (await client.post(esps.path("ses"), content=body, headers=headers)).status_code == 200
+            url = "https://sns.eu-central-1.amazonaws.com/slow.pem"
+            _, slow = esps.sns("Notification", clock(), Message="{}", SigningCertURL=url)
+            waiting = asyncio.create_task(client.post(esps.path("ses"), content=slow))
+            await asked.wait()
+            headers, body = esps.signed("ses", body_of("ses"), clock())
+            async with asyncio.timeout(5):
+                assert (await client.post(esps.path("ses"), content=body, headers=headers)).status_code == 200
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+    async def test_one_that_is_used_is_kept_however_many_others_are_named(self, client, clock, amazon):
+        for number in range(19):
+            url = f"https://sns.eu-central-1.amazonaws.com/{number}.pem"
+            for changes in ({}, {"SigningCertURL": url}):
+                headers, body = esps.sns("Notification", clock(), Message="{}", **changes)
+                await client.post(esps.path("ses"), content=body, headers=headers)
+        assert amazon.asked.count(esps.CERTIFICATE_URL) == 1
 
     async def test_while_it_cannot_be_fetched_amazon_is_asked_to_come_again(self, client, clock, amazon, kept):
         amazon.error = FetchFailed("no route")
