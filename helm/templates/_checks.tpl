@@ -16,6 +16,13 @@
 {{- if and (not $clickhouse.enabled) (not $clickhouse.external.url) (not $clickhouse.external.urlSecret.name) -}}
 {{- fail "clickhouse.external.url or clickhouse.external.urlSecret must be set where clickhouse.enabled is false" -}}
 {{- end -}}
+{{- $copied := dig "analytics" "clickhouse" dict .Values.config -}}
+{{- if and $clickhouse.enabled (or $copied.cluster $copied.replicated $copied.sharded) -}}
+{{- fail "config.analytics.clickhouse names a cluster, and the ClickHouse of this chart is one server: set clickhouse.enabled to false and clickhouse.external" -}}
+{{- end -}}
+{{- if and $clickhouse.enabled (eq $clickhouse.user "default") -}}
+{{- fail "clickhouse.user must not be default: that is whoever is inside the server's pod, without a password" -}}
+{{- end -}}
 {{- if contains "@" $clickhouse.external.url -}}
 {{- fail "clickhouse.external.url must not hold a password: set clickhouse.user and the password in `secrets`, or give the whole address by clickhouse.external.urlSecret" -}}
 {{- end -}}

@@ -2,10 +2,7 @@
 
 import pytest
 from manifests import parse
-from tools import Helm, find
-
-EXAMPLES = sorted(path.stem for path in (Helm.chart / "examples").glob("*.yaml"))
-OLDEST, NEWEST = "1.27.0", "1.37.0"
+from tools import EXAMPLES, NEWEST, Helm, find
 
 
 class Rendered:

@@ -16,9 +16,9 @@ from container import Container, Surroundings
 from manifests import Manifest, Pod, data_of, named, of_kind, pods, selects
 
 READY_SECONDS = 90
-_NUMBERS = itertools.count()
 RESTARTS = 8
 """Of a Job's container that fails: what it needs may not be there yet."""
+_NUMBERS = itertools.count(1)
 
 
 class Release:
@@ -29,11 +29,10 @@ class Release:
         self.secrets: dict[str, dict[str, str]] = {}
         """Those that the chart is only told of, with their keys."""
         self._folder = folder
-        network = f"127.{os.getpid() % 250 + 1}.{next(_NUMBERS) % 250 + 1}"
+        network = f"127.{os.getpid() % 250 + 1}.{next(_NUMBERS) % 250}"  # of this test alone
         self._pods = dict(_every_pod(documents))
         self._addresses = {name: f"{network}.{number}" for number, name in enumerate(self._pods, start=10)}
         self._running: dict[str, Container] = {}
-
         self._require_room()
 
     def pod(self, component: str) -> Pod:

@@ -90,6 +90,8 @@ def test_the_first_campaign_is_the_example():
         ("nats.tls.enabled=true", "set nats.tls.existingSecret, or nats.tls.certManager.enabled"),
         ("clickhouse.enabled=false", "clickhouse.external.url or clickhouse.external.urlSecret must be set"),
         ("clickhouse.external.url=http://me:secret@host", "must not hold a password"),
+        ("clickhouse.user=default", "clickhouse.user must not be default"),
+        ("config.analytics.clickhouse.replicated=true", "the ClickHouse of this chart is one server"),
         ("demo.enabled=false", "config.sender.pools names no pool, and demo.enabled is false"),
         ("sender.terminationGracePeriodSeconds=40", "must exceed config.sender.stop_seconds, 50"),
         ("sender.autoscaling.minReplicas=20", "minReplicas is 20, and maxReplicas 10"),

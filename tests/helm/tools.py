@@ -71,3 +71,8 @@ class Helm:
         done = self.run("template", "jetpost", self.chart, *arguments)
         assert done.returncode != 0, "these values were taken"
         return done.stderr
+
+
+EXAMPLES = sorted(path.stem for path in (Helm.chart / "examples").glob("*.yaml"))
+OLDEST, NEWEST = "1.27.0", "1.37.0"
+"""Versions of Kubernetes that manifests are rendered for."""
