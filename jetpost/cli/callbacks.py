@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
 
-from analytics.hearing.understanding import Understanding, Understood
 from events import facts, parked
 from events.bus import Bus
 from events.errors import BusError
@@ -18,6 +17,9 @@ from events.parked import Parked, Wanted
 from jetpost.cli.choosing import as_json, be_sure, clock_time, counts, moment, plural
 from jetpost.cli.state import Fault, bus, out, run
 from jetpost.display import plain
+
+if TYPE_CHECKING:
+    from analytics.hearing.understanding import Understanding, Understood
 
 _KIND: Final = ("esp", "endpoint", "reason")
 _MAX_SHOWN: Final = 20_000
@@ -89,7 +91,7 @@ def _show(
 async def _print_one(number: int, raw: bool, as_json_lines: bool) -> None:
     async with bus() as connected:
         (found,) = await _chosen(connected, Wanted(sequences=frozenset({number})))
-        understanding = Understanding(connected, time.time)
+        understanding = _understanding(connected)
         if as_json_lines:
             typer.echo(as_json(_fields(found) | {"would_become": await _verdict(understanding, found)}))
             return
@@ -102,6 +104,12 @@ async def _print_one(number: int, raw: bool, as_json_lines: bool) -> None:
             out.print(f"  [dim]{plain(name)}[/]: {plain(value)}")
         out.print("", *(plain(line) for line in _readable(body).splitlines()), "", sep="\n")
         out.print(f"Now: {plain(await _verdict(understanding, found))}")
+
+
+def _understanding(connected: Bus) -> Understanding:
+    from analytics.hearing.understanding import Understanding  # noqa: PLC0415 - `cryptography` is for who reads callbacks
+
+    return Understanding(connected, time.time)
 
 
 async def _body(understanding: Understanding, found: Parked) -> bytes:
@@ -159,7 +167,7 @@ async def _replay_all(wanted: Wanted, dry_run: bool, yes: bool) -> None:
 
 
 async def _foretell(connected: Bus, found: list[Parked]) -> None:
-    understanding = Understanding(connected, time.time)
+    understanding = _understanding(connected)
     for one in found:
         out.print(f"{_line(one)}\n    → {plain(await _verdict(understanding, one))}")
     out.print(f"{plural(len(found), 'callback')} would be read again.")
