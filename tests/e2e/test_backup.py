@@ -58,7 +58,9 @@ async def world(tmp_path):
         (tmp_path / "mail.html").write_text("<p>Hello</p>", "utf-8")
         people = "\n".join(f"reader{n}+slow@gmail.com" for n in range(PEOPLE))
         (tmp_path / "people.csv").write_text(f"email\n{people}\n", "utf-8")
-        yield World(tmp_path, relay)
+        made = World(tmp_path, relay)
+        yield made
+        await made.down()
 
 
 class World:
@@ -73,8 +75,9 @@ class World:
         assert self.stack.returncode is None, await self.stack.communicate()
 
     async def down(self):
-        self.stack.terminate()
-        await self.stack.communicate()
+        if self.stack is not None and self.stack.returncode is None:
+            self.stack.terminate()
+            await self.stack.communicate()
 
     async def jetpost(self, *arguments, code=0):
         ended = await jetpost_command.run(self.folder, *arguments)
@@ -115,7 +118,6 @@ async def test_what_was_paused_and_backed_up_goes_on_from_the_backup_and_nobody_
     await world.jetpost("reconcile", "spring")
     accepted = await world.relay.accepted()
     assert (len(accepted), len(set(accepted))) == (PEOPLE, PEOPLE)
-    await world.down()
 
 
 async def some_are_sent(world):
