@@ -34,6 +34,8 @@ class _Needed(NamedTuple):
     """Without limits of the settings, and without cooldown."""
     by: Outlook | None
     """The campaign that needs most."""
+    limited: Sequence[Outlook]
+    """Campaigns that will be late, and that more senders would not help."""
     late_seconds: Mapping[str, float]
     by_queue: bool = False
 
@@ -44,18 +46,16 @@ def decide(situation: Situation, settings: ScalingSettings, state: State) -> tup
     known = all(situation.pools[pool].rate for work in situation.works for pool, _ in work.lanes)
     needed = (_by_deadline if known else _by_queue)(outlooks, situation, settings, state)
     after = _remember(needed.senders, situation, settings, state)
-    late = [found for found in outlooks if found.is_late_anyway]
-    reason = _reason(needed, after.wanted, settings, limited=bool(late))
     decision = Decision(
         at=situation.now,
         wanted=after.wanted,
-        reason=reason,
+        reason=_reason(needed, after.wanted, settings),
         why="",
         alive=situation.alive,
         needed=needed.senders,
         late_seconds={name: None if late == inf else late for name, late in needed.late_seconds.items()},
         limited=tuple(
-            Limited(found.work.campaign, found.limited_by, demand.rate_of(found, situation)) for found in late
+            Limited(found.work.campaign, found.limited_by, demand.rate_of(found, situation)) for found in needed.limited
         ),
         capacity={name: pool.rate for name, pool in situation.pools.items() if pool.rate},
     )
@@ -72,11 +72,13 @@ def _by_deadline(outlooks: Sequence[Outlook], situation: Situation, settings: Sc
             most, by = need.senders, found
     senders = max(_whole(most, state.wanted), _at_least(outlooks))
     there = min(max(senders, state.wanted), settings.max_senders)
-    late = {
-        found.work.campaign: _late(found, _then(crew, found, situation), efforts[found.work.campaign], there)
-        for found in outlooks
-    }
-    return _Needed(senders, by, late)
+    limited, late = [], {}
+    for found in outlooks:
+        seconds = _then(crew, found, situation).seconds_for(efforts[found.work.campaign], there)
+        late[found.work.campaign] = _late(found, seconds)
+        if found.is_late_anyway and found.limited_seconds >= seconds:
+            limited.append(found)
+    return _Needed(senders, by, limited, late)
 
 
 def _crew(situation: Situation, settings: ScalingSettings, state: State) -> Crew:
@@ -102,23 +104,23 @@ def _at_least(outlooks: Sequence[Outlook]) -> int:
     return 1 if any(found.work.mails for found in outlooks) else 0
 
 
-def _late(found: Outlook, crew: Crew, effort: float, senders: int) -> float:
+def _late(found: Outlook, senders_seconds: float) -> float:
     if found.work.stopped:
         return inf
-    takes = max(found.limited_seconds, crew.seconds_for(effort, senders))
-    return max(0.0, takes - found.seconds) if takes else 0.0
+    seconds = max(found.limited_seconds, senders_seconds)
+    return max(0.0, seconds - found.seconds) if seconds else 0.0
 
 
 def _by_queue(outlooks: Sequence[Outlook], situation: Situation, settings: ScalingSettings, state: State) -> _Needed:
     """Nobody knows what a sender does: with many mails waiting one more, and another after each cooldown."""
-    helped = [found for found in outlooks if not found.is_late_anyway]
-    waiting = sum(found.work.mails for found in helped)
+    waiting = sum(found.work.mails for found in outlooks if not found.is_late_anyway)
     senders = _at_least(outlooks)
     if waiting > settings.queue_mails:
         there = min(state.wanted, situation.alive) if state.decided else situation.alive
         due = situation.now - state.risen_at >= settings.cooldown_seconds
         senders = max(senders, there + 1 if due else state.wanted)
-    return _Needed(senders, max(helped, key=lambda found: found.work.mails, default=None), {}, by_queue=True)
+    limited = [found for found in outlooks if found.is_late_anyway]
+    return _Needed(senders, None, limited, {}, by_queue=True)
 
 
 def _remember(needed: int, situation: Situation, settings: ScalingSettings, state: State) -> State:
@@ -132,10 +134,10 @@ def _remember(needed: int, situation: Situation, settings: ScalingSettings, stat
     return State(decided=True, wanted=wanted, risen_at=risen, needed=(*lasting, (now, bounded)))
 
 
-def _reason(needed: _Needed, wanted: int, settings: ScalingSettings, *, limited: bool) -> Reason:
+def _reason(needed: _Needed, wanted: int, settings: ScalingSettings) -> Reason:
     if needed.senders > settings.max_senders:
         return "at_max"
-    if limited:
+    if needed.limited:
         return "provider_limited"
     if wanted > max(needed.senders, settings.min_senders):
         return "cooldown"

@@ -99,6 +99,12 @@ def test_what_is_late_already_is_to_be_done_soon():
     assert decision.late["spring"] == pytest.approx(1_800 + 90)
 
 
+def test_a_limit_that_takes_less_time_than_the_senders_is_not_what_makes_a_campaign_late():
+    decision = decided(work(300_000, minutes=-30), rate=500.0, alive=1, limits={"main": Limit(rate=100_000.0)})
+    assert (decision.reason, decision.limited) == ("deadline", ())
+    assert decision.wanted == 18
+
+
 def test_retries_need_senders_but_make_nothing_late():
     decision = decided(work(3_000, again=3_000, minutes=-30), alive=1)
     assert (decision.wanted, decision.late) == (1, {})
