@@ -44,8 +44,10 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
     pools: dict[str, KnownPool] = {}
     begun: dict[str, float] = {}
     """When campaigns were let go on, where that was later than their start: after a pause, or when mails were put back."""
-    held: dict[str, int] = {}
-    """Campaigns that are not sent at present, with how often they had been reopened."""
+    sent: dict[str, int] = {}
+    """How often those campaigns had been reopened that are sent."""
+    paused: tuple[str, ...] = ()
+    """Those that are not, for now."""
     rendering: Rendering | None = None
     """None: producers have nothing to do, or wait for room."""
     crowds: dict[str, Crowd] = {}
@@ -54,9 +56,15 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def remember(memory: Memory, seen: Seen) -> Memory:
     """With what is seen now."""
-    begun, held = _begun(memory, seen)
-    pools, crowds = _pools(memory.pools, seen.beats), _crowds(memory.crowds, seen)
-    return Memory(pools, begun, held, _rendering(memory.rendering, seen), crowds)
+    sent = {campaign.id: campaign.reopened for campaign in seen.campaigns if is_sent(campaign)}
+    return Memory(
+        pools=_pools(memory.pools, seen.beats),
+        begun=_begun(memory, sent, seen.now),
+        sent=sent,
+        paused=tuple(campaign.id for campaign in seen.campaigns if campaign.status == "paused"),
+        rendering=_rendering(memory.rendering, seen),
+        crowds=_crowds(memory.crowds, seen),
+    )
 
 
 def _pools(before: Mapping[str, KnownPool], beats: Sequence[Beat]) -> dict[str, KnownPool]:
@@ -81,17 +89,15 @@ def _crowds(before: Mapping[str, Crowd], seen: Seen) -> dict[str, Crowd]:
     return found
 
 
-def _begun(memory: Memory, seen: Seen) -> tuple[dict[str, float], dict[str, int]]:
-    """A campaign that was held, or had ended, has its time from when it goes on."""
-    begun, held = {}, {}
-    for campaign in seen.campaigns:
-        if not is_sent(campaign):
-            held[campaign.id] = campaign.reopened
-        elif campaign.id in memory.held:
-            begun[campaign.id] = seen.now
-        elif campaign.id in memory.begun:
-            begun[campaign.id] = memory.begun[campaign.id]
-    return begun, held
+def _begun(memory: Memory, sent: Mapping[str, int], now: float) -> dict[str, float]:
+    """A campaign that was paused, or had ended, has its time from when it goes on."""
+    begun = {}
+    for name, reopened in sent.items():
+        if name in memory.paused or reopened > memory.sent.get(name, 0):
+            begun[name] = now
+        elif name in memory.begun:
+            begun[name] = memory.begun[name]
+    return begun
 
 
 def is_sent(campaign: Campaign) -> bool:

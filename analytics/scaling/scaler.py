@@ -30,6 +30,8 @@ ONCE_PER_SECOND: Final = 1.0
 COUNT_SECONDS: Final = 5.0
 """So often ClickHouse is asked how far campaigns are."""
 _STORE_SECONDS: Final = 5.0
+_NEWS: Final = frozenset({"provider_limited", "at_max"})
+"""Reasons that are worth a line in the log whenever they begin; others come and go."""
 _SHARE: Final = 0.02
 """Of the time of an ingester that working it out may take, however many campaigns there are."""
 
@@ -134,10 +136,10 @@ class Scaler:
     async def _store(self, document: Stored) -> None:
         """When it says something else, and now and then, so that it does not become stale."""
         before, self._known = self._known, document
-        decision = document.decision
-        if before is None or (before.decision.wanted, before.decision.reason) != (decision.wanted, decision.reason):
+        decision, last = document.decision, None if before is None else before.decision
+        if last is None or decision.wanted != last.wanted or decision.reason in _NEWS - {last.reason}:
             _log.info("%d senders wanted (%s): %s", decision.wanted, decision.reason, decision.why)
-        elif decision.at - self._stored_at < _STORE_SECONDS:
+        elif decision.reason == last.reason and decision.at - self._stored_at < _STORE_SECONDS:
             return
         await stored.write(self._bus, document)
         self._stored_at = decision.at
