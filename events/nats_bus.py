@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
-import ssl
 import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -14,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import nats.errors
 
-from events import errors, nats_archive, nats_config, nats_reading, permissions, streams
+from events import errors, nats_archive, nats_config, nats_connect, nats_reading, streams
 from events.bus import ConsumerState, Message, Record, Storage, Stored, StreamState
 from events.errors import describe
 from events.nats_blobs import NatsBlobs
@@ -26,7 +24,6 @@ from events.nats_wire import WireClient
 from events.secrets import without_password
 
 OLDEST_SERVER: Final = (2, 14)
-_is_subject: Final = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII).fullmatch
 REQUEST_TIMEOUT_SECONDS: Final = 10.0
 
 
@@ -83,7 +80,7 @@ class NatsBus:
         """Connect as `name`. Raises `BusUnavailable` where no server answers, `ServerTooOld` where one is too old."""
         client = WireClient()
         try:
-            await client.open({"name": name} | _connect_options(settings))
+            await client.open({"name": name} | nats_connect.options(settings))
         except (OSError, nats.errors.Error, TimeoutError) as error:
             await _give_up(client)
             raise errors.BusUnavailable(
@@ -283,50 +280,3 @@ class NatsBus:
 async def _give_up(client: WireClient) -> None:
     with contextlib.suppress(Exception):
         await client.close()
-
-
-def _connect_options(settings: BusSettings) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "servers": [address.strip() for address in settings.url.split(",")],
-        "reconnect_time_wait": 0.5,
-        "connect_timeout": 5,
-        "pending_size": 0,  # while the connection is lost calls fail at once, rather than take effect some time later
-        "ping_interval": 20,
-    }
-    if settings.user:
-        options |= {"user": settings.user, "password": settings.password}
-    if settings.credentials_file:
-        options["user_credentials"] = settings.credentials_file
-    options["inbox_prefix"] = _inbox_prefix(settings)
-    if settings.ca_file or settings.cert_file:
-        options["tls"] = _tls(settings)
-    return options
-
-
-def _inbox_prefix(settings: BusSettings) -> str:
-    """Raises `BusError` where it could not begin a subject."""
-    prefix = settings.inbox_prefix or permissions.inbox_prefix(settings.user)
-    if not _is_subject(prefix):
-        raise errors.BusError(
-            f"{prefix!r} cannot begin the subjects of answers: it may have letters, digits, - and _, and dots between them;"
-            " set nats.inbox_prefix to what the server allows this user to subscribe to"
-        )
-    return prefix
-
-
-def _tls(settings: BusSettings) -> ssl.SSLContext:
-    """Raises `BusError`, which names the setting, where a file is not what it should be."""
-    setting = f"nats.ca_file: {settings.ca_file}"
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file or None)
-        if settings.cert_file:
-            setting = f"nats.cert_file and nats.key_file: {settings.cert_file}, {settings.key_file or 'not set'}"
-            context.load_cert_chain(settings.cert_file, settings.key_file or None, password=_no_passphrase)
-    except (OSError, ValueError) as error:
-        raise errors.BusError(f"{setting}: {describe(error)}") from error
-    return context
-
-
-def _no_passphrase() -> str:
-    """Without it OpenSSL would ask at the terminal."""
-    raise ValueError("the key has a passphrase")

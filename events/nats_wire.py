@@ -17,7 +17,8 @@ from nats.aio import client as nats_client
 from nats.aio.client import Client
 from nats.errors import NoServersError
 
-from events.errors import BusError, BusUnavailable, NotPermitted
+from events.errors import BusUnavailable, NotPermitted
+from events.nats_exchange import Answer, Exchange
 from events.nats_frames import frame
 from events.nats_parser import FastParser, Receiver
 
@@ -34,9 +35,6 @@ OPEN_TIMEOUT_SECONDS: Final = 15.0
 
 Encode = Callable[[bytes], bytes]
 """Takes an inbox and returns frames whose replies go to `<inbox>.0`, `<inbox>.1`, and so on."""
-
-Answer = tuple[bytes, bytes]
-"""Payload and raw headers."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +67,7 @@ class WireClient(Client):
         super().__init__()
         self._receivers: dict[int, Receiver] = {}
         self._ps = FastParser(self, self._receivers, self._on_refused)
-        self._exchanges: dict[bytes, _Exchange] = {}
+        self._exchanges: dict[bytes, Exchange] = {}
         self._exchange_number = 0
         self._inbox = b""
         self._up = asyncio.Event()
@@ -206,7 +204,7 @@ class WireClient(Client):
     async def _exchange(self, answers: int, encode: Encode, timeout_seconds: float) -> list[Answer]:
         self._exchange_number += 1
         key = b"%x" % self._exchange_number
-        exchange = self._exchanges[key] = _Exchange(answers)
+        exchange = self._exchanges[key] = Exchange(answers)
         try:
             async with asyncio.timeout(timeout_seconds):
                 exchange.sent = encode(b"%b.%b" % (self._inbox, key))
@@ -263,32 +261,6 @@ class WireClient(Client):
     async def _on_back(self) -> None:
         self._refusals.clear()
         self._up.set()
-
-
-class _Exchange:
-    """Answers to frames that were sent together."""
-
-    def __init__(self, answers: int) -> None:
-        self._answers: list[Answer | None] = [None] * answers
-        self._missing = answers
-        self.sent = b""
-        self.answered: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
-
-    def holds(self, subject: str) -> bool:
-        """Whether one of its frames was for this subject. Costs nothing before somebody asks."""
-        return b"PUB %b " % subject.encode() in self.sent
-
-    def put(self, number: int, answer: Answer) -> None:
-        if self._answers[number] is None:
-            self._answers[number] = answer
-            self._missing -= 1
-        if self._missing == 0 and not self.answered.done():
-            self.answered.set_result([answer for answer in self._answers if answer is not None])
-
-    def fail(self, error: BusError) -> None:
-        if not self.answered.done():
-            self.answered.set_exception(error)
-            self.answered.exception()  # seen: whoever asked may have given up already
 
 
 def status_of(headers: bytes) -> bytes:
