@@ -85,6 +85,11 @@ BLOCKED, FULL, FULLER = "a+blocked@yahoo.com", "b+full@yahoo.com", "c+full@yahoo
 ORDINARY = [f"r{number}@{domain}" for number in range(10) for domain in ("gmail.com", "example.net", "outlook.com")]
 SPECIAL = [READER, LEAVER, POISON, DOUBT, DOUBTFUL, GONE, SUPPRESSED, BLOCKED, FULL, FULLER]
 PEOPLE = [*SPECIAL, "d+unknown@gmail.com", "e+greylist@gmail.com", *ORDINARY]
+TOLD = {
+    *("accepted", "bounced", "failed", "suppressed", "deferred", "in_doubt", "doubt_resolved", "requeued"),
+    *("clicked", "opened", "unsubscribed", "resubscribed", "tracking_changed", "delivered", "returned"),
+}
+"""What must have happened to the mails of the campaign."""
 DSN = """From: MAILER-DAEMON@gmail.com
 To: {to}
 Subject: Undelivered
@@ -184,7 +189,7 @@ def event(kind, address, number=0):
 
 
 def some_events():
-    return json.dumps([event("delivered", READER), event("bounced", GONE), {"event": "of tomorrow"}]).encode()
+    return json.dumps([event("delivered", READER), event("hard", GONE), {"event": "of tomorrow"}]).encode()
 
 
 def many_events():
@@ -227,6 +232,8 @@ async def test_a_campaign_goes_from_its_audience_to_its_ledger_and_nobody_lacks_
     ledger = Ledger(**json.loads(await jetpost("report", "spring", "--json"))["figures"]["progress"]["ledger"])
     assert ledger.balanced
     assert all((ledger.accepted, ledger.bounced, ledger.failed, ledger.suppressed))
+    told = await bus.count_by_subject("EVENTS", subjects.events_of_campaign("spring"))
+    assert {subject.split(".")[1] for subject in told} >= TOLD
     for component in COMPONENTS:
         if component.name in made.buses:
             assert await made.buses[component.name].lacking(component.looks_at) == []
