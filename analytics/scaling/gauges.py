@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
+from typing import Final
+
+from prometheus_client import Gauge
 
 from analytics.scaling.decision import Decision
 from events import metrics
 
+_shown: Final[dict[Gauge, set[str]]] = {}
+"""Labels that are shown, by metric."""
+
 
 def show(decision: Decision) -> None:
     """Campaigns and limits that it does not name are not shown any more."""
-    metrics.SENDERS_WANTED.clear()
-    metrics.SENDERS_WANTED.labels(decision.reason).set(decision.wanted)
     metrics.SENDERS_ALIVE.set(decision.alive)
-    metrics.SENDER_CAPACITY.clear()
-    for pool, rate in decision.capacity.items():
-        metrics.SENDER_CAPACITY.labels(pool).set(rate)
-    metrics.CAMPAIGN_DEADLINE_RISK.clear()
-    for campaign, seconds in decision.late_seconds.items():
-        metrics.CAMPAIGN_DEADLINE_RISK.labels(campaign).set(inf if seconds is None else seconds)
-    metrics.SENDING_LIMITED.clear()
-    for one in decision.limited:
-        metrics.SENDING_LIMITED.labels(one.by).set(1)
+    _show(metrics.SENDERS_WANTED, {decision.reason: decision.wanted})
+    _show(metrics.SENDER_CAPACITY, decision.capacity)
+    late = {name: inf if seconds is None else seconds for name, seconds in decision.late_seconds.items()}
+    _show(metrics.CAMPAIGN_DEADLINE_RISK, late)
+    _show(metrics.SENDING_LIMITED, {one.by: 1 for one in decision.limited})
 
 
 def hide() -> None:
     """Nothing can be said any more: who reads it sees that, rather than what held a while ago."""
-    metrics.SENDERS_WANTED.clear()
-    metrics.CAMPAIGN_DEADLINE_RISK.clear()
-    metrics.SENDING_LIMITED.clear()
+    for gauge in (metrics.SENDERS_WANTED, metrics.CAMPAIGN_DEADLINE_RISK, metrics.SENDING_LIMITED):
+        _show(gauge, {})
+
+
+def _show(gauge: Gauge, values: Mapping[str, float]) -> None:
+    """What is new comes before what is old goes: another thread answers who asks meanwhile, and must not find nothing."""
+    for label, value in values.items():
+        gauge.labels(label).set(value)
+    for label in _shown.get(gauge, set()) - values.keys():
+        gauge.remove(label)
+    _shown[gauge] = set(values)
