@@ -7,9 +7,13 @@ import os
 import pwd
 import shutil
 import signal
+import socket
+from contextlib import suppress
+
+import pytest
 
 from mtas import jail
-from mtas.base import PASSWORD, UNPACKED, Mta, end_group
+from mtas.base import PASSWORD, START_SECONDS, UNPACKED, Mta, end_group
 
 CONFIGURATION = """
 base_dir = {folder}/run
@@ -87,10 +91,22 @@ class Dovecot(Mta):
             self.folder, mounts, *nobody, *reading, self.folder / "usr/sbin/dovecot", "-F", *configuration
         )
 
+    def start(self):
+        """Its master listens before there is anybody to greet: a session is waited for."""
+        super().start()
+        for _ in range(START_SECONDS * 50):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.ports["clear"]), 1) as session:
+                if session.recv(100).startswith(b"* OK"):
+                    return
+            self._wait(0.02)
+        self.process.kill()
+        pytest.fail(f"{self.name} greets nobody: {(self.folder / 'output').read_text()}")
+
     def end(self):
         """Killed as a whole, since its sessions outlive a master that is told to end. It can be started again: mail stays."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        end_group(self.process.pid)
 
     def stop(self):
         if self.process is not None:
