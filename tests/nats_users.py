@@ -13,6 +13,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from benchmarks.chaos.cluster import Cluster
 from events.nats_bus import NatsBus
 from events.nats_server import NatsServer
 from events.permissions import COMPONENTS
@@ -29,32 +30,48 @@ def password_of(user: str) -> str:
     return f"of-{user}"
 
 
-class ServerWithUsers(NatsServer):
-    """It takes the passwords from its environment, as it would in a container."""
+def with_users(plain: dict) -> str:
+    """A server's configuration, with accounts and users in the place of those that it may have."""
+    others = {key: value for key, value in plain.items() if key not in {"accounts", "no_auth_user"}}
+    accounts = nats_accounts.configuration()
+    admin = f"{{ user: {ADMIN}, password: {password_of(ADMIN)} }}\n"
+    mine = accounts.replace("    users: [\n", f"    users: [\n      {admin}", 1)
+    assert mine != accounts
+    return "".join(f"{key}: {json.dumps(value)}\n" for key, value in others.items()) + mine
 
+
+@contextlib.contextmanager
+def passwords_in_the_environment():
+    """From where servers take them that start within."""
+    names = [*(one.name for one in COMPONENTS), nats_accounts.SYSTEM.lower()]
+    variables = {nats_accounts.variable_of(name): password_of(name) for name in names}
+    variables[nats_accounts.ROOM_VARIABLE] = "2G"
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+
+
+class ServerWithUsers(NatsServer):
     def _config(self):
-        plain = json.loads(super()._config())
-        del plain["accounts"], plain["no_auth_user"]
-        admin = f"{{ user: {ADMIN}, password: {password_of(ADMIN)} }}\n"
-        accounts = nats_accounts.configuration()
-        mine = accounts.replace("    users: [\n", f"    users: [\n      {admin}", 1)
-        assert mine != accounts
-        return "".join(f"{key}: {json.dumps(value)}\n" for key, value in plain.items()) + mine
+        return with_users(json.loads(super()._config()))
 
     async def start(self):
-        names = [*(one.name for one in COMPONENTS), nats_accounts.SYSTEM.lower()]
-        variables = {nats_accounts.variable_of(name): password_of(name) for name in names}
-        variables[nats_accounts.ROOM_VARIABLE] = "2G"
-        os.environ.update(variables)
-        try:
+        with passwords_in_the_environment():
             await super().start()
-        finally:
-            for name in variables:
-                del os.environ[name]
 
     @property
     def violations(self) -> list[str]:
         return [line for line in self.log_path.read_text().splitlines() if "Violation" in line]
+
+
+class ClusterWithUsers(Cluster):
+    """Use it with the passwords in the environment."""
+
+    def _text(self, config):
+        return with_users(config)
 
 
 @dataclass

@@ -93,11 +93,15 @@ class Cluster:
     async def _spawn(self, node: Node) -> None:
         node.folder.mkdir(parents=True, exist_ok=True)
         config = node.folder / "nats-server.conf"
-        config.write_text(json.dumps(self._config(node), indent=2), encoding="utf-8")
+        config.write_text(self._text(self._config(node)), encoding="utf-8")
         with (node.folder / "nats-server.log").open("ab") as log:
             self._processes[node.name] = await asyncio.create_subprocess_exec(
                 nats_server.find_binary(), "--config", config, stdout=log, stderr=log, start_new_session=True
             )
+
+    def _text(self, config: dict[str, Any]) -> str:
+        """JSON is valid in nats-server's configuration language."""
+        return json.dumps(config, indent=2)
 
     def _config(self, node: Node) -> dict[str, Any]:
         others = [f"nats-route://127.0.0.1:{other.route}" for other in self._nodes.values() if other is not node]

@@ -1,6 +1,8 @@
 """What users of NATS are refused, on a real server: those who face strangers above all."""
 
 import json
+import os
+import signal
 
 import pytest
 import pytest_asyncio
@@ -10,6 +12,7 @@ from process_watching import until
 
 from events import streams, subjects
 from events.bus import Message
+from events.errors import NotPermitted
 from events.nats_bus import BusSettings, NatsBus
 from events.nats_frames import frame
 from events.permissions import COMPONENTS, NAMED, inbox_prefix
@@ -173,6 +176,31 @@ async def test_inside_whoever_may_read_may_have_it_sent_anywhere(enter, admin):
 
 async def lies_in_mail(bus):
     return (await bus.stream_state("MAIL")).messages
+
+
+async def test_what_was_taken_away_is_refused_until_it_is_given_back_and_nobody_is_cut_off(server):
+    web = await NatsBus.connect(settings_of(server, "web"), name="test")
+    file = server.store_dir / "nats-server.conf"
+    given = file.read_text()
+
+    async def is_refused():
+        try:
+            await web.purge("MAIL", ">")
+        except NotPermitted:
+            return True
+        return False
+
+    async def is_taken():
+        return not await is_refused()
+
+    try:
+        for text, holds in ((given.replace('"$JS.API.STREAM.PURGE.MAIL"', '"nothing"'), is_refused), (given, is_taken)):
+            file.write_text(text)
+            os.kill(server.pid, signal.SIGHUP)
+            await until(holds)
+        assert web.interruptions == 0
+    finally:
+        await web.close()
 
 
 async def test_the_system_account_is_for_its_user_alone(server):
