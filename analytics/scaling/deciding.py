@@ -24,8 +24,6 @@ from analytics.scaling.situation import Situation
 
 TOLERANCE: Final = 1.05
 """Senders are enough for this much more than they do: a figure that wavers starts none."""
-SOONEST_SECONDS: Final = 30.0
-"""What is late is to be done in so long after senders have come."""
 _ROUNDING: Final = 1e-6
 
 
@@ -63,7 +61,7 @@ def decide(situation: Situation, settings: ScalingSettings, state: State) -> tup
 
 
 def _by_deadline(outlooks: Sequence[Outlook], situation: Situation, settings: ScalingSettings, state: State) -> _Needed:
-    crew, soonest = _crew(situation, settings, state), settings.sender_start_seconds + SOONEST_SECONDS
+    crew, soonest = _crew(situation, settings, state), settings.soonest_seconds
     most, by, efforts = 0.0, None, {}
     for found in outlooks:
         need = demand.need(found, situation, _then(crew, found, situation), soonest)

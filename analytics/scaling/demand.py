@@ -214,13 +214,11 @@ def _seconds(name: str, mails: float, situation: Situation) -> float:
 
 
 def rate_of(found: Outlook, situation: Situation) -> float | None:
-    """What the limit that takes longest lets pass at present, mails per second; None: it cannot be said so."""
+    """What the limit that takes longest lets pass at present, mails per second; None: it cannot be said so. There must be one."""
     if found.limited_by == found.work.name:
         return found.work.rate
     if found.limited_by == PRODUCERS:
         return situation.rendering
-    limit = situation.limits.get(found.limited_by)
-    if limit is None:
-        return None
+    limit = situation.limits[found.limited_by]
     rate = passing.rate_now(limit, situation.now, _session_rate(found.limited_by, situation))
     return None if rate == inf else rate

@@ -8,7 +8,6 @@ from typing import Final, TypeVar
 
 from analytics.scaling import crowding
 from analytics.scaling.crowding import Crowd
-from analytics.scaling.deciding import SOONEST_SECONDS
 from analytics.scaling.memory import KnownPool, Memory, is_sent
 from analytics.scaling.seen import Seen, Shared
 from analytics.scaling.settings import ScalingSettings
@@ -27,8 +26,8 @@ _OTHER: Final = "other"
 
 def situation(seen: Seen, memory: Memory, settings: ScalingSettings) -> Situation:
     limits = _limits(seen, memory)
-    lead = settings.sender_start_seconds + SOONEST_SECONDS
-    sent = [one for one in seen.campaigns if is_sent(one) and _begins(one) <= seen.now + lead]
+    soon = seen.now + settings.soonest_seconds
+    sent = [one for one in seen.campaigns if is_sent(one) and _begins(one) <= soon]
     retries = _retries(seen)
     works = tuple(_work(one, retries[one.id], seen, memory, limits, settings) for one in sent)
     pools = {pool for work in works for pool, _ in work.lanes} | memory.pools.keys()

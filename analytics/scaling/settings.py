@@ -36,3 +36,8 @@ class ScalingSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("within_seconds, sender_start_seconds and cooldown_seconds must be 1 or more")
         if self.sender_mails_per_second < 0.0 or self.queue_mails < 0:
             raise ValueError("sender_mails_per_second and queue_mails must be 0 or more")
+
+    @property
+    def soonest_seconds(self) -> float:
+        """What is late is to be done within this: until senders have come, and half as long again, or ten seconds."""
+        return self.sender_start_seconds + max(10.0, self.sender_start_seconds / 2)

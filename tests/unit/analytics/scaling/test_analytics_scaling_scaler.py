@@ -76,6 +76,16 @@ async def test_what_limits_a_campaign_is_shown(bus, looking):
     assert shown("campaign_deadline_risk_seconds", campaign="spring") == 2_000 / 0.25 - 3_600
 
 
+async def test_what_senders_share_about_a_lane_limits_it_and_what_cannot_be_read_does_not(bus, looking):
+    await start_campaign(bus)
+    await beat(bus)
+    await put(bus, streams.THROTTLE, "main", b'{"pace": "slow"}')
+    await put(bus, streams.THROTTLE, "campaign=spring", b'{"tat": 1.5}')
+    assert (await looking.look()).limited == ()
+    await put(bus, streams.THROTTLE, "main.gmail", b'{"tat": 3.5, "allowance": 50}')
+    assert (await looking.look()).limited == (Limited("spring", "main.gmail", None),)
+
+
 async def test_a_sender_that_was_killed_does_not_count_after_a_few_seconds(bus, looking, clock):
     await beat(bus)
     assert (await looking.look()).alive == 1
