@@ -93,7 +93,7 @@ def text_of(message: Message) -> str:
         found = payload.decode(charset, "replace")
     except (LookupError, UnicodeError, ValueError):
         found = payload.decode("utf-8", "replace")
-    return found[:MAX_TEXT].replace("\r\n", "\n").replace("\r", "\n")
+    return _whole(found[:MAX_TEXT]).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def header(message: Message, name: str) -> str:
@@ -108,7 +108,7 @@ def header(message: Message, name: str) -> str:
     if "=?" not in joined:
         return joined
     try:
-        return str(make_header(decode_header(joined)))
+        return _whole(str(make_header(decode_header(joined))))
     except (ValueError, LookupError, MessageError, UnicodeError):
         return joined
 
@@ -119,6 +119,14 @@ def headers(message: Message, name: str) -> list[str]:
         return [str(value)[:4_000] for value in message.get_all(name, [])[:_MOST_HEADERS]]
     except (ValueError, LookupError, IndexError, MessageError):
         return []
+
+
+def _whole(text: str) -> str:
+    """Without halves of characters, which UTF-7 can spell and nothing can store."""
+    return _HALF.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+_HALF: Final = re.compile(r"[\ud800-\udfff]")
 
 
 def unfolded(value: str) -> str:

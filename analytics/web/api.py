@@ -15,7 +15,7 @@ from analytics.engagement import Engagement
 from analytics.reports import EventFilter
 from analytics.web import figures, models
 from analytics.web.hub import Hub
-from analytics.web.openapi import answers
+from analytics.web.openapi import answers, events_of
 from analytics.web.security import COMMAND_HEADER, require_command
 from analytics.web.snapshots import Composer
 from analytics.web.sources import Reports
@@ -33,6 +33,10 @@ EventType = Literal[
     "accepted", "deferred", "bounced", "failed", "expired", "suppressed", "in_doubt", "requeued", "doubt_resolved"
 ]
 
+Sequence = Annotated[int, Field(ge=0, lt=2**63, description="A place in EVENTS")]
+Moment = Annotated[float, Field(ge=0, le=10_000_000_000, description="Unix seconds, to the year 2286")]
+"""As ClickHouse has them; it refuses a question with anything else."""
+
 
 class EventQuery(BaseModel):
     """The query parameters of `/events`; what is left out matches everything."""
@@ -44,10 +48,10 @@ class EventQuery(BaseModel):
     failure_class: str = ""
     mail_id: str = ""
     recipient: str = ""
-    since: float = Field(default=0, description="Unix seconds")
-    until: float | None = Field(default=None, description="Unix seconds")
-    before_sequence: int | None = None
-    after_sequence: int = 0
+    since: Moment = 0
+    until: Moment | None = None
+    before_sequence: Sequence | None = None
+    after_sequence: Sequence = 0
     limit: int = Field(default=100, ge=1, le=1_000)
 
     def filter(self, campaign: str) -> EventFilter:
@@ -202,7 +206,9 @@ async def events(
 
 
 @watching.get(
-    "/stream", responses=answers(models.Live, NOT_FOUND, media_type="text/event-stream"), response_class=Response
+    "/stream",
+    responses=events_of("Snapshots, each of them complete.", models.Overview, models.Live, refusals=[NOT_FOUND]),
+    response_class=Response,
 )
 async def stream(
     composer: TheComposer,

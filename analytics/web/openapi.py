@@ -42,19 +42,29 @@ header `X-Jetpost-Command: 1` or a bearer token. Where a token is set, everythin
 """
 
 
-def answers(
-    struct: type[msgspec.Struct], *refusals: HTTPStatus, media_type: str = "application/json"
-) -> dict[int | str, dict[str, Any]]:
+def answers(struct: type[msgspec.Struct], *refusals: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """For `responses=` of a route: the struct it answers with, and the problems that its caller should expect."""
-    documents: dict[int | str, dict[str, Any]] = {
-        200: {"description": _first_sentence(struct), "content": {media_type: {"schema": _reference(struct)}}}
+    content = {"application/json": {"schema": _reference(struct)}}
+    return {200: {"description": _first_sentence(struct), "content": content}} | _problems(refusals)
+
+
+def events_of(
+    description: str, *structs: type[msgspec.Struct], refusals: Sequence[HTTPStatus] = ()
+) -> dict[int | str, dict[str, Any]]:
+    """The same of a live stream: each of its events has one of these in its data."""
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"oneOf": [_reference(struct) for struct in structs]},
     }
-    for status in refusals:
-        documents[status.value] = {
-            "description": status.phrase,
-            "content": {problems.MEDIA_TYPE: {"schema": _reference(models.Problem)}},
-        }
-    return documents
+    event = {"type": "object", "properties": {"id": {"type": "string"}, "data": data}, "required": ["data"]}
+    content = {"text/event-stream": {"schema": event}}
+    return {200: {"description": description, "content": content}} | _problems(refusals)
+
+
+def _problems(refusals: Sequence[HTTPStatus]) -> dict[int | str, dict[str, Any]]:
+    content = {problems.MEDIA_TYPE: {"schema": _reference(models.Problem)}}
+    return {status.value: {"description": status.phrase, "content": content} for status in refusals}
 
 
 def install(app: FastAPI) -> None:
@@ -74,10 +84,14 @@ def _build(app: FastAPI) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas.update(components)
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{}, {"token": []}]  # asked for where one is set
     for path in document["paths"].values():
         for operation in path.values():
+            expected = {HTTPStatus.UNAUTHORIZED}
             if "422" in operation["responses"]:
-                operation["responses"]["422"] = answers(models.Problem, HTTPStatus.UNPROCESSABLE_ENTITY)[422]
+                expected.add(HTTPStatus.UNPROCESSABLE_ENTITY)
+            operation["responses"] |= {str(status): problem for status, problem in _problems(sorted(expected)).items()}
     return document
 
 

@@ -14,7 +14,7 @@ from analytics.web.openapi import answers
 
 recounting = APIRouter(prefix="/api", tags=["reconciliation"])
 
-Until = Annotated[int, Query(ge=0, description="The place in EVENTS as of which is asked; default: now")]
+Until = Annotated[int, Query(ge=0, le=2**63, description="The place in EVENTS as of which is asked; default: now")]
 
 
 @recounting.get(

@@ -373,6 +373,16 @@ def test_a_header_in_a_charset_that_is_none_is_read_as_it_stands(subject):
     assert read(b" \nSubject:" + subject).kind == "unknown"
 
 
+def test_half_a_character_of_utf_7_is_none():
+    """Found by fuzzing: nothing can store it."""
+    raw = b"From: MAILER-DAEMON@x.example\nSubject: =?utf-7?q?+2D0-?=\nContent-Type: text/plain; charset=utf-7\n\n"
+    raw += b"Undeliverable: +2D0-ann@b.example"
+    report = read(raw)
+    assert report.notices
+    assert all("\ud83d" not in text for notice in report.notices for text in (notice.recipient, notice.text))
+    assert parsing.header(parsing.parse(raw), "subject") == "\ufffd"
+
+
 LINES = st.sampled_from(
     [
         *standard(group()).decode().splitlines(),

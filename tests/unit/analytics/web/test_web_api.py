@@ -94,7 +94,20 @@ async def test_events_are_filtered_and_paged(client):
     assert first.events[-1].sequence > second.events[0].sequence
 
 
-@pytest.mark.parametrize("query", ["type=unheard", "limit=0", "limit=100000", "colour=red"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "type=unheard",
+        "limit=0",
+        "limit=100000",
+        "colour=red",
+        "after_sequence=-1",
+        "before_sequence=18446744073709551616",
+        "since=-1",
+        "until=nan",
+        "since=1e300",
+    ],
+)
 async def test_a_filter_that_means_nothing_is_refused_with_its_name(client, query):
     response = await client.get(f"/api/campaigns/spring-launch/events?{query}")
     assert response.status_code == 422
