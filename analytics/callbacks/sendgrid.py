@@ -11,7 +11,7 @@ import binascii
 from functools import lru_cache
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -79,7 +79,7 @@ def _public_key(key: str) -> EllipticCurvePublicKey | None:
             public = load_pem_public_key(key.encode())
         else:
             public = load_der_public_key(base64.b64decode(key, validate=True))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
     return public if isinstance(public, EllipticCurvePublicKey) else None
 

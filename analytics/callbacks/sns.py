@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
@@ -91,7 +91,7 @@ def _signature(message: Table) -> bytes | None:
 def _public_key(certificate: str) -> RSAPublicKey | None:
     try:
         key = load_pem_x509_certificate(certificate.encode()).public_key()
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         return None
     return key if isinstance(key, RSAPublicKey) else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import resource
+import signal
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
@@ -53,6 +54,8 @@ class News(NamedTuple):
     tallies: dict[str, Tally]
     """Since the last news."""
     failures: list[Failure]
+    reached: int = 0
+    """All cases before this one are done."""
 
 
 class _Worker:
@@ -100,7 +103,7 @@ def work(seed: int, first: int, cases: int, names: tuple[str, ...], processes: i
             for worker in list(workers):
                 news = worker.next_one() if worker.inbox in ready else News({}, [])
                 if news is not None and not worker.stands_still():
-                    yield news
+                    yield news._replace(reached=min(each.at for each in workers))
                     continue
                 worker.end()
                 workers.remove(worker)
@@ -120,6 +123,7 @@ def _lost(worker: _Worker, fault: str) -> Failure:
 
 def _work(order: Order, outbox: Connection, place: Any) -> None:  # noqa: ANN401 - a number in shared memory
     logging.disable(logging.CRITICAL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us says when it is over
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     tallies: dict[str, Tally] = {}
     failures: list[Failure] = []

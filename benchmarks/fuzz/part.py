@@ -50,30 +50,52 @@ def _run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     if unknown:
         known = ", ".join(parser.name for parser in running.parsers())
         raise SystemExit(f"there is no parser {', '.join(sorted(unknown))}; there are {known}")
-    tallies: dict[str, Tally] = {}
-    failures: dict[tuple[str, str], Failure] = {}
-    began = shown = time.monotonic()
-    for news in crew.work(arguments.seed, arguments.first, arguments.cases, names, arguments.processes):
-        for name, tally in news.tallies.items():
-            tallies.setdefault(name, Tally()).add(tally)
-        for failure in news.failures:
-            if failures.setdefault((failure.parser, failure.fault), failure) is failure:
-                _tell(failure, arguments, console)
-        if time.monotonic() - shown > _SHOWN_EVERY_SECONDS:
-            shown = time.monotonic()
-            done = sum(tally.cases for tally in tallies.values())
-            console.print(f"{done:,} cases, {done / (shown - began):,.0f}/s, {len(failures)} failures")
+    found = _Found(arguments, console)
+    began = time.monotonic()
+    try:
+        for news in crew.work(arguments.seed, arguments.first, arguments.cases, names, arguments.processes):
+            found.add(news)
+    except KeyboardInterrupt:
+        console.print(f"interrupted; go on with --seed {arguments.seed} --first {found.reached}")
     seconds = time.monotonic() - began
-    done = sum(tally.cases for tally in tallies.values())
     return {
         "seed": arguments.seed,
         "first": arguments.first,
-        "cases": done,
+        "cases": found.cases,
         "seconds": round(seconds, 1),
-        "cases_per_second": round(done / seconds, 1),
-        "parsers": crew.to_json(tallies),
-        "failures": [failure._asdict() | {"given": _spelled(failure)} for failure in failures.values()],
+        "cases_per_second": round(found.cases / seconds, 1),
+        "parsers": crew.to_json(found.tallies),
+        "failures": [failure._asdict() | {"given": _spelled(failure)} for failure in found.failures.values()],
     }
+
+
+class _Found:
+    """What has come so far."""
+
+    def __init__(self, arguments: argparse.Namespace, console: Console) -> None:
+        self._arguments = arguments
+        self._console = console
+        self._began = self._shown = time.monotonic()
+        self.tallies: dict[str, Tally] = {}
+        self.failures: dict[tuple[str, str], Failure] = {}
+        self.reached: int = arguments.first
+
+    @property
+    def cases(self) -> int:
+        return sum(tally.cases for tally in self.tallies.values())
+
+    def add(self, news: crew.News) -> None:
+        self.reached = max(self.reached, news.reached)
+        for name, tally in news.tallies.items():
+            self.tallies.setdefault(name, Tally()).add(tally)
+        for failure in news.failures:
+            if self.failures.setdefault((failure.parser, failure.fault), failure) is failure:
+                _tell(failure, self._arguments, self._console)
+        now = time.monotonic()
+        if now - self._shown > _SHOWN_EVERY_SECONDS:
+            self._shown = now
+            rate = self.cases / (now - self._began)
+            self._console.print(f"{self.cases:,} cases, {rate:,.0f}/s, {len(self.failures)} failures")
 
 
 def _tell(failure: Failure, arguments: argparse.Namespace, console: Console) -> None:
