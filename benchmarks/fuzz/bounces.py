@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import Final, get_args
 
 import msgspec
@@ -26,14 +28,13 @@ _MOST_NOTICES: Final = 20
 
 def parsers() -> list[Parser]:
     given = seeds.bounces()
-    ours = {_mail(_identify(read.read(raw))) for raw in given}
     return [
         Parser(
             name="bounce mail",
             kinds=("mail",),
             seeds=[(raw,) for raw in given],
             words=_WORDS,
-            run=lambda case: _read(ours, case),
+            run=_read,
             share=14,
             most_bytes=KEPT_BYTES,
         )
@@ -44,17 +45,22 @@ def _identify(report: Report) -> Ours | None:
     return identify(report, _VERP, _LINKS, _CAMPAIGNS.get)
 
 
-def _mail(ours: Ours | None) -> str:
-    return "" if ours is None else f"{ours.mail_id}.{ours.campaign}"
+@cache
+def _known() -> frozenset[str]:
+    """The mails that the seeds prove to be about: found by what only we can make, wherever in them it stands."""
+    raw = b"\n".join(seeds.bounces()).decode("latin-1")
+    bounced = filter(None, map(_VERP.read, re.findall(r"[\w+]{1,64}@news\.example\.com", raw)))
+    tickets = map(_LINKS.check, re.findall(r"/u/(autumn\.[a-z2-7]{16}\.[\w-]{16})>", raw))
+    return frozenset(f"{one.mail_id}.autumn" for one in (*bounced, *tickets))
 
 
-def _read(known: set[str], case: Input) -> None:
+def _read(case: Input) -> None:
     (raw,) = case
     report = read.read(raw)
     _hold(report)
     ours = _identify(report)
     if ours is not None and ours.proven:
-        promise(_mail(ours) in known, f"a forgery is believed to be about {ours}")
+        promise(f"{ours.mail_id}.{ours.campaign}" in _known(), f"a forgery is believed to be about {ours}")
         told = telling.ESP.tell(Request(telling.headers(ours), raw, proving.NOW))
         promise(len(told.events) <= 1, "a mail of ours has one recipient")
         callbacks.hold(telling.NAME, told)

@@ -7,7 +7,7 @@ import multiprocessing
 import resource
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +20,8 @@ STANDS_STILL_SECONDS: Final = 60.0
 """Of the clock on the wall: for what no signal interrupts."""
 MEMORY_BYTES: Final = 2 * 1024**3
 TOLD_EVERY_SECONDS: Final = 1.0
+
+_NOT_BEGUN: Final = -1
 
 _context = multiprocessing.get_context("spawn")
 
@@ -58,12 +60,16 @@ class News(NamedTuple):
     """All cases before this one are done."""
 
 
+Labour = Callable[[Order, Connection, Any], None]
+"""Works through an order, says in shared memory which case it has begun, and sends news."""
+
+
 class _Worker:
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, labour: Labour) -> None:
         self.order = order
         self.inbox, theirs = _context.Pipe(duplex=False)
-        self._place = _context.RawValue("q", order.first)
-        self._process = _context.Process(target=_work, args=(order, theirs, self._place), daemon=True)
+        self._place = _context.RawValue("q", _NOT_BEGUN)
+        self._process = _context.Process(target=labour, args=(order, theirs, self._place), daemon=True)
         self._process.start()
         theirs.close()
         self._seen_at, self._seen = time.monotonic(), order.first
@@ -71,12 +77,12 @@ class _Worker:
     @property
     def at(self) -> int:
         """The case that it has begun; at the end one behind the last."""
-        return self._place.value
+        return max(self._place.value, self.order.first)
 
     def stands_still(self) -> bool:
         """Call it now and then."""
         now, at = time.monotonic(), self.at
-        if at != self._seen:
+        if at != self._seen or self._place.value == _NOT_BEGUN:
             self._seen_at, self._seen = now, at
         return now - self._seen_at > STANDS_STILL_SECONDS
 
@@ -94,9 +100,13 @@ class _Worker:
         self.inbox.close()
 
 
-def work(seed: int, first: int, cases: int, names: tuple[str, ...], processes: int) -> Iterator[News]:
-    """News as they come, until all cases are done."""
-    workers = [_Worker(Order(seed, first + place, first + cases, processes, names)) for place in range(processes)]
+def work(
+    seed: int, first: int, cases: int, names: tuple[str, ...], processes: int, labour: Labour | None = None
+) -> Iterator[News]:
+    """News as they come, until all cases are done. `labour`: what each process does, instead of the usual."""
+    labour = labour or _work
+    orders = [Order(seed, first + place, first + cases, processes, names) for place in range(processes)]
+    workers = [_Worker(order, labour) for order in orders]
     try:
         while workers:
             ready = wait([worker.inbox for worker in workers], timeout=TOLD_EVERY_SECONDS)
@@ -109,7 +119,7 @@ def work(seed: int, first: int, cases: int, names: tuple[str, ...], processes: i
                 workers.remove(worker)
                 if worker.at < worker.order.end:
                     yield News({}, [_lost(worker, "kills its process" if news is None else "stands still")])
-                    workers.append(_Worker(worker.order._replace(first=worker.at + worker.order.step)))
+                    workers.append(_Worker(worker.order._replace(first=worker.at + worker.order.step), labour))
     finally:
         for worker in workers:
             worker.end()

@@ -1,5 +1,6 @@
 """Fuzzing: a few thousand cases over all parsers, and whether the fuzzer finds what there is to find."""
 
+import os
 import time
 from random import Random
 
@@ -92,6 +93,27 @@ def test_processes_share_the_cases_and_count_them_all():
     news = list(crew.work(1, 100, 60, ("tokens of links", "return paths"), 2))
     assert sum(tally.cases for one in news for tally in one.tallies.values()) == 60
     assert [failure for one in news for failure in one.failures] == []
+
+
+def falls_ill(order, outbox, place):
+    """A process that dies at case 2 and stands still at case 4."""
+    for case in range(order.first, order.end, order.step):
+        place.value = case
+        if case == 2:
+            os._exit(1)
+        while case == 4:
+            time.sleep(1)
+    place.value = order.end
+    outbox.send(crew.News({}, []))
+
+
+def test_where_a_process_dies_or_stands_still_its_case_has_failed_and_the_rest_goes_on(monkeypatch):
+    monkeypatch.setattr(crew, "STANDS_STILL_SECONDS", 1.0)
+    monkeypatch.setattr(crew, "TOLD_EVERY_SECONDS", 0.05)
+    news = list(crew.work(1, 0, 6, (), 1, falls_ill))
+    failures = [(failure.case, failure.fault) for one in news for failure in one.failures]
+    assert failures == [(2, "kills its process"), (4, "stands still")]
+    assert news[-1].reached == 6
 
 
 def test_a_parser_that_is_not_there_is_named():
