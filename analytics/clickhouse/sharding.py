@@ -48,6 +48,13 @@ def shard_of(database: str) -> str:
     return f"{database}_shard"
 
 
+def make_databases(client: Client, settings: ClickHouseSettings) -> None:
+    """That of the rows, and the one that is asked. Harmless to repeat."""
+    database = client.database or "default"
+    for name in (database, shard_of(database)):
+        client.command(f"CREATE DATABASE IF NOT EXISTS {name}{on_cluster(settings)}", use_database=False)
+
+
 @contextlib.contextmanager
 def at_the_shards(client: Client, settings: ClickHouseSettings) -> Iterator[None]:
     """What is created and altered inside is where the rows lie, if that is not where the client is anyway."""
@@ -55,9 +62,6 @@ def at_the_shards(client: Client, settings: ClickHouseSettings) -> Iterator[None
         yield
         return
     database = client.database or "default"
-    where = on_cluster(settings)
-    for name in (database, shard_of(database)):
-        client.command(f"CREATE DATABASE IF NOT EXISTS {name}{where}", use_database=False)
     client.database = shard_of(database)
     try:
         yield

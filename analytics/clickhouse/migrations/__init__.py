@@ -43,6 +43,8 @@ def available() -> list[Migration]:
 
 def apply(client: Client, settings: ClickHouseSettings) -> list[str]:
     """Apply what is missing; returns the names. Raises the driver's errors."""
+    if settings.sharded:
+        sharding.make_databases(client, settings)
     with sharding.at_the_shards(client, settings):
         client.command(render(_BOOK, settings))
     if settings.sharded:
