@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from events.errors import BusError
-from events.nats_errors import from_answer
+from events.nats_errors import result_of
 from events.nats_frames import frame
 from events.nats_wire import WireClient
 
@@ -72,10 +72,10 @@ async def put_back(client: WireClient, archived: Archived, chunks: Iterable[byte
     for chunk in chunks:
         refused = await client.ask(told["deliver_subject"], chunk, ANSWERS_WITHIN_SECONDS)
         if refused:
-            raise from_answer(json.loads(refused)["error"], f"restoring {archived.name}")
-    made = json.loads(await client.ask(told["deliver_subject"], b"", ANSWERS_WITHIN_SECONDS))
-    if error := made.get("error"):
-        raise from_answer(error, f"restoring {archived.name}")
+            result_of(refused, f"restoring {archived.name}")
+    made = result_of(
+        await client.ask(told["deliver_subject"], b"", ANSWERS_WITHIN_SECONDS), f"restoring {archived.name}"
+    )
     if made["state"]["messages"] != archived.messages:
         raise BusError(
             f"the stream {archived.name} has {made['state']['messages']} messages, and its archive {archived.messages}"
@@ -83,7 +83,4 @@ async def put_back(client: WireClient, archived: Archived, chunks: Iterable[byte
 
 
 async def _ask(client: WireClient, subject: str, payload: bytes) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(await client.ask(subject, payload, ANSWERS_WITHIN_SECONDS))
-    if error := told.get("error"):
-        raise from_answer(error, subject.removeprefix("$JS.API."))
-    return told
+    return result_of(await client.ask(subject, payload, ANSWERS_WITHIN_SECONDS), subject.removeprefix("$JS.API."))

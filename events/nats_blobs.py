@@ -20,7 +20,7 @@ import msgspec
 from events import nats_acks, nats_reading, streams, subjects
 from events.bus import Message
 from events.errors import BusError, BusUnavailable
-from events.nats_errors import from_answer
+from events.nats_errors import from_answer, result_of
 from events.nats_frames import single_messages
 from events.nats_wire import WireClient
 
@@ -139,9 +139,8 @@ class NatsBlobs:
 
     async def _purge(self, info: _Info) -> None:
         asked = json.dumps({"filter": f"{self._chunks}{info.nuid}"}).encode()
-        answer = json.loads(await self._client.ask(f"$JS.API.STREAM.PURGE.{self._stream}", asked, TIMEOUT_SECONDS))
-        if error := answer.get("error"):
-            raise from_answer(error, f"clearing {info.name}")
+        answer = await self._client.ask(f"$JS.API.STREAM.PURGE.{self._stream}", asked, TIMEOUT_SECONDS)
+        result_of(answer, f"clearing {info.name}")
 
     def _subject(self, name: str) -> str:
         return f"{self._names}{base64.urlsafe_b64encode(name.encode()).decode()}"

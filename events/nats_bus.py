@@ -18,7 +18,7 @@ from events.errors import describe
 from events.nats_blobs import NatsBlobs
 from events.nats_bucket import NatsBucket
 from events.nats_consumer import NatsConsumer
-from events.nats_errors import from_answer
+from events.nats_errors import result_of
 from events.nats_publish import Publisher
 from events.nats_wire import WireClient
 from events.secrets import without_password
@@ -271,10 +271,7 @@ class NatsBus:
     async def _api(self, endpoint: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         payload = b"" if body is None else json.dumps(body).encode()
         answer = await self._client.ask(f"$JS.API.{endpoint}", payload, REQUEST_TIMEOUT_SECONDS)
-        result: dict[str, Any] = json.loads(answer)
-        if error := result.get("error"):
-            raise from_answer(error, endpoint)
-        return result
+        return result_of(answer, endpoint)
 
 
 async def _give_up(client: WireClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from events import errors
@@ -12,6 +13,14 @@ _PEERS_OFFLINE: Final = 10005
 """The cluster cannot place a stream: too few of its servers are up. While it forms, a moment later there are enough."""
 _FULL: Final = frozenset({10002, 10023, 10047, 10054, 10077, 10122})
 """Error codes with which JetStream refuses to store for want of room: limits of the account, resources, storage, maxima."""
+
+
+def result_of(answer: bytes, what: str) -> dict[str, Any]:
+    """What JetStream's API answered. Raises `BusError` where that is an error; `what` says what was asked."""
+    result: dict[str, Any] = json.loads(answer)
+    if error := result.get("error"):
+        raise from_answer(error, what)
+    return result
 
 
 def from_answer(error: dict[str, Any], what: str) -> errors.BusError:
