@@ -84,13 +84,9 @@ def show(queues: Queues, campaigns: Iterable[Campaign] = ()) -> None:
     for (pool, provider, campaign), count in queues.due.items():
         if campaign not in held:
             depths[pool, provider] += count
-    metrics.QUEUE_DEPTH.clear()
-    for (pool, provider), count in depths.items():
-        metrics.QUEUE_DEPTH.labels(pool, provider).set(count)
+    metrics.replace_all(metrics.QUEUE_DEPTH, depths)
     metrics.RETRY_QUEUE_SIZE.set(queues.waiting)
-    metrics.DLQ_SIZE.clear()
-    for failure_class, count in queues.given_up.items():
-        metrics.DLQ_SIZE.labels(failure_class).set(count)
+    metrics.replace_all(metrics.DLQ_SIZE, {(failure_class,): count for failure_class, count in queues.given_up.items()})
     metrics.BATCHES_WAITING.set(sum(queues.batches.values()))
     metrics.INGEST_LAG_EVENTS.set(queues.ingest_lag)
     metrics.STORE_USED_BYTES.set(queues.storage.used)
@@ -101,9 +97,7 @@ def show_campaigns(campaigns: Iterable[Campaign]) -> None:
     """Set the gauges: how many wait for their start, and how many are paused, and why."""
     open_ones = [campaign for campaign in campaigns if campaign.finished_at is None]
     paused = Counter(campaign.pause_reason or "person" for campaign in open_ones if campaign.status == "paused")
-    metrics.CAMPAIGNS_PAUSED.clear()
-    for reason, count in paused.items():
-        metrics.CAMPAIGNS_PAUSED.labels(reason).set(count)
+    metrics.replace_all(metrics.CAMPAIGNS_PAUSED, {(reason,): count for reason, count in paused.items()})
     scheduled = [
         campaign for campaign in open_ones if campaign.is_scheduled and campaign.status in {"planning", "running"}
     ]

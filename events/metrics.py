@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -21,6 +22,22 @@ class BulkHistogram(Histogram):
             if upto > counted:
                 bucket.inc(upto - counted)
                 counted = upto
+
+
+Labels = TypeVar("Labels", bound=tuple[str, ...])
+
+_shown: dict[Gauge, set[tuple[str, ...]]] = {}
+"""The labels that are shown, of gauges that are replaced as a whole."""
+
+
+def replace_all(gauge: Gauge, values: Mapping[Labels, float]) -> None:
+    """Show these values, by labels, and none of those before. What is new comes before what is old goes: another thread answers
+    who asks meanwhile, and must not find nothing."""
+    for labels, value in values.items():
+        gauge.labels(*labels).set(value)
+    for gone in _shown.get(gauge, set()) - values.keys():
+        gauge.remove(*gone)
+    _shown[gauge] = set(values)
 
 
 EMAILS_SENT = Counter(

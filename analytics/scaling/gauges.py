@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-from typing import Final
 
 from prometheus_client import Gauge
 
 from analytics.scaling.decision import Decision
 from events import metrics
-
-_shown: Final[dict[Gauge, set[str]]] = {}
-"""Labels that are shown, by metric."""
 
 
 def show(decision: Decision) -> None:
@@ -32,9 +28,4 @@ def hide() -> None:
 
 
 def _show(gauge: Gauge, values: Mapping[str, float]) -> None:
-    """What is new comes before what is old goes: another thread answers who asks meanwhile, and must not find nothing."""
-    for label, value in values.items():
-        gauge.labels(label).set(value)
-    for label in _shown.get(gauge, set()) - values.keys():
-        gauge.remove(label)
-    _shown[gauge] = set(values)
+    metrics.replace_all(gauge, {(label,): value for label, value in values.items()})

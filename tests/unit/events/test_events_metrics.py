@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-from events.metrics import BulkHistogram
+from events.metrics import BulkHistogram, replace_all
 
 BOUNDS = (0.1, 1, 10, 100)
 
@@ -30,3 +30,19 @@ def test_many_values_at_once_are_counted_like_one_by_one(values):
     bulk.labels("a").observe_all(values[half:])
     for (name, labels, expected), (_, _, value) in zip(samples(one), samples(bulk), strict=bool(values)):
         assert value == pytest.approx(expected), (name, labels)
+
+
+def test_values_that_are_replaced_show_what_is_new_and_nothing_of_before():
+    registry = CollectorRegistry()
+    gauge = Gauge("depth", "For this test", ["pool", "provider"], registry=registry)
+
+    def shown():
+        (family,) = gauge.collect()
+        return {tuple(sample.labels.values()): sample.value for sample in family.samples}
+
+    replace_all(gauge, {("main", "gmail"): 2, ("main", "yahoo"): 3})
+    assert shown() == {("main", "gmail"): 2, ("main", "yahoo"): 3}
+    replace_all(gauge, {("main", "yahoo"): 1, ("other", "gmail"): 4})
+    assert shown() == {("main", "yahoo"): 1, ("other", "gmail"): 4}
+    replace_all(gauge, {})
+    assert shown() == {}
