@@ -1,8 +1,8 @@
-"""Changing through which pools a running campaign goes."""
+"""Through which pools a campaign goes, and changing that while it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -10,6 +10,11 @@ from events import campaigns
 from events.bus import Bus
 from events.campaigns import WrongStatus
 from events.schemas import Campaign
+
+
+def choose(route: Sequence[str], can: Callable[[str], bool]) -> str:
+    """The first pool that can; where none can, the preferred one, which waits. Pure."""
+    return next((pool for pool in route if can(pool)), route[0])
 
 
 async def change(bus: Bus, campaign_id: str, routes: Mapping[str, tuple[str, ...]]) -> Campaign:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from events import routes
 from events.metrics import LANES_MOVED
 from sender import stopping
 from sender.breaker.keeper import Breaker
@@ -51,11 +52,6 @@ class Health:
 
     def succeeded(self) -> None:
         self._failing_since = None
-
-
-def choose(route: Sequence[str], can: Callable[[str], bool]) -> str:
-    """The first pool that can; where none can, the preferred one, which waits. Pure."""
-    return next((pool for pool in route if can(pool)), route[0])
 
 
 class Router:
@@ -102,7 +98,7 @@ class Router:
         route = route_of(lane.campaign, lane.provider, self._lanes)
         if lane.stopped and lane.pool in route:  # further down it would go on without what stopped it being mended
             route = route[: route.index(lane.pool) + 1]
-        return choose(route, lambda pool: self._can(pool, lane.provider)) if route else lane.pool
+        return routes.choose(route, lambda pool: self._can(pool, lane.provider)) if route else lane.pool
 
     def _can(self, pool: str, provider: str) -> bool:
         return not self.health[pool].is_down and not self._throttle.is_used_up(pool, provider)

@@ -12,7 +12,7 @@ from analytics.scaling.memory import KnownPool, Memory, is_sent
 from analytics.scaling.seen import Seen, Shared
 from analytics.scaling.settings import ScalingSettings
 from analytics.scaling.situation import Lane, Limit, Pool, Situation, Work, name_of
-from events import breaker, streams
+from events import breaker, routes, streams
 from events.breaker import Health
 from events.fleet import Bounds
 from events.schemas import Campaign
@@ -181,8 +181,7 @@ def _let_go(
 
 def _pool_for(campaign: Campaign, provider: str, limits: Mapping[str, Limit]) -> str:
     """The first pool of its route that can take mails, as senders choose it (`sender.routing`)."""
-    route = campaign.pools_for(provider)
-    return next((pool for pool in route if _can(pool, provider, limits)), route[0])
+    return routes.choose(campaign.pools_for(provider), lambda pool: _can(pool, provider, limits))
 
 
 def _can(pool: str, provider: str, limits: Mapping[str, Limit]) -> bool:

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from events import routes, schemas, streams
 from events.campaigns import CampaignNotFound, WrongStatus
@@ -11,6 +13,26 @@ SPRING = Campaign("spring", "Spring", "running", "main", "", 0.0, routes={"yahoo
 def test_without_a_route_a_provider_has_the_campaigns_pool():
     assert SPRING.pools_for("gmail") == ("main",)
     assert SPRING.pools_for("yahoo") == ("slow",)
+
+
+@pytest.mark.parametrize(
+    ("route", "able", "chosen"),
+    [
+        (("a", "b"), "ab", "a"),
+        (("a", "b"), "b", "b"),
+        (("a", "b", "c"), "c", "c"),
+        (("a", "b"), "", "a"),
+    ],
+)
+def test_the_first_that_can_is_chosen_and_where_none_can_the_preferred_waits(route, able, chosen):
+    assert routes.choose(route, lambda pool: pool in able) == chosen
+
+
+@given(st.permutations("abcd"), st.sets(st.sampled_from("abcd")))
+def test_no_pool_that_cannot_is_chosen_before_one_that_can(route, able):
+    chosen = routes.choose(route, lambda pool: pool in able)
+    assert chosen in able or (not able and chosen == route[0])
+    assert not [pool for pool in route[: route.index(chosen)] if pool in able]
 
 
 def test_only_what_is_named_changes():

@@ -6,8 +6,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 import virtual_time
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 from sender_world import SETTINGS, FakeRelay, World
 
@@ -19,7 +17,7 @@ from sender.campaigns import is_open, route_of
 from sender.drivers.base import ConnectionFailed
 from sender.lanes import Lane, Lanes
 from sender.patience import Patience
-from sender.routing import Health, Router, choose
+from sender.routing import Health, Router
 from sender.settings import Relay
 from sender.throttle.limits import Limits
 from sender.throttle.throttle import Throttle
@@ -34,26 +32,6 @@ BOTH = {"other": ("main", "backup"), "gmail": ("main", "backup")}
 
 def campaign(**routes):
     return Campaign("spring", "Spring", "running", "main", "", 0.0, routes=routes)
-
-
-@pytest.mark.parametrize(
-    ("route", "able", "chosen"),
-    [
-        (("a", "b"), "ab", "a"),
-        (("a", "b"), "b", "b"),
-        (("a", "b", "c"), "c", "c"),
-        (("a", "b"), "", "a"),
-    ],
-)
-def test_the_first_that_can_is_chosen_and_where_none_can_the_preferred_waits(route, able, chosen):
-    assert choose(route, lambda pool: pool in able) == chosen
-
-
-@given(st.permutations("abcd"), st.sets(st.sampled_from("abcd")))
-def test_no_pool_that_cannot_is_chosen_before_one_that_can(route, able):
-    chosen = choose(route, lambda pool: pool in able)
-    assert chosen in able or (not able and chosen == route[0])
-    assert not [pool for pool in route[: route.index(chosen)] if pool in able]
 
 
 def test_a_sender_without_the_preferred_pool_leaves_the_lane_to_others():
