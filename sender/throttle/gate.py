@@ -206,8 +206,7 @@ class Gate:
         lapsed = self._account()
 
         def decide(state: State) -> tuple[State, Reservation]:
-            for day, number in lapsed.items():
-                state = reservation.give_back(state, number, day)
+            state = reservation.give_back_all(state, lapsed)
             return reservation.reserve(state, effective(self.limits, state, now), wanted, now, self._shared.sender)
 
         self._reserving = True

@@ -103,6 +103,13 @@ def give_back(state: State, number: int, day: int) -> State:
     return msgspec.structs.replace(state, used=max(0, state.used - number))
 
 
+def give_back_all(state: State, tokens: Mapping[int, int]) -> State:
+    """The same for several: numbers of tokens, by the day that they count for."""
+    for day, number in tokens.items():
+        state = give_back(state, number, day)
+    return state
+
+
 def _used(state: State, day: int, used: int) -> State:
     return msgspec.structs.replace(state, day=day, used=used)
 

@@ -41,14 +41,8 @@ class Returns:
     async def _give_back(self, key: str, tokens: Mapping[int, int]) -> None:
         """Where NATS does not answer they stay counted: a change that may have happened is not made again, so that no day has
         more mails than it may."""
-
-        def transition(state: State) -> State:
-            for day, number in tokens.items():
-                state = reservation.give_back(state, number, day)
-            return state
-
         try:
-            await self._change(key, transition)
+            await self._change(key, lambda state: reservation.give_back_all(state, tokens))
         except BusError as error:
             _log.debug("tokens of %s stay counted: %s", key, error)
         except Exception:
