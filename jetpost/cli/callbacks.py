@@ -14,7 +14,9 @@ from events import facts, parked
 from events.bus import Bus
 from events.errors import BusError
 from events.parked import Parked, Wanted
-from jetpost.cli.choosing import as_json, be_sure, clock_time, counts, moment, plural
+from jetpost.cli import listing
+from jetpost.cli.choosing import as_json, be_sure, clock_time, moment, plural
+from jetpost.cli.listing import Listing
 from jetpost.cli.state import Fault, bus, out, run
 from jetpost.display import plain
 
@@ -57,23 +59,13 @@ def _list(
 
 
 async def _print_list(wanted: Wanted, limit: int, as_json_lines: bool) -> None:
-    counted: Counter[tuple[Any, ...]] = Counter()
-    newest: list[Parked] = []
+    how = Listing("callbacks", _KIND, "Nothing that matches is parked.", _kind, _line, _fields)
     async with bus() as connected:
-        async for found in parked.matching(connected, wanted):
-            if as_json_lines:
-                typer.echo(as_json(_fields(found)))
-                continue
-            counted[found.callback.esp, found.callback.endpoint, found.callback.reason] += 1
-            newest = [*newest[-limit + 1 :], found] if limit else []
-    if as_json_lines:
-        return
-    if not counted:
-        out.print("Nothing that matches is parked.")
-        return
-    out.print(counts("callbacks", counted, _KIND), "")
-    for found in newest:
-        out.print(_line(found))
+        await listing.show(parked.matching(connected, wanted), how, limit, as_json_lines)
+
+
+def _kind(found: Parked) -> tuple[str, ...]:
+    return found.callback.esp, found.callback.endpoint, found.callback.reason
 
 
 def _show(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
@@ -15,8 +14,10 @@ from events.compression import Decompressor
 from events.dead_letters import DeadLetter, Letter, Wanted
 from events.requeue import Pace
 from events.schemas import Attempt
-from jetpost.cli.choosing import as_json, be_sure, clock_time, counts, moment, plural
+from jetpost.cli import listing
+from jetpost.cli.choosing import as_json, be_sure, clock_time, moment, plural
 from jetpost.cli.events import as_line
+from jetpost.cli.listing import Listing
 from jetpost.cli.state import Fault, bus, out, run
 from jetpost.display import plain
 
@@ -72,23 +73,10 @@ def _list(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 
 async def _print_list(wanted: Wanted, limit: int, as_json_lines: bool) -> None:
-    counted: Counter[tuple[Any, ...]] = Counter()
-    newest: list[DeadLetter] = []
+    how = Listing("mails", _KIND, "Nothing that matches was given up.", _kind, _line, _fields)
     async with bus() as connected:
-        async for _, letter in dead_letters.matching(connected, wanted):
-            if as_json_lines:
-                typer.echo(as_json(_fields(letter)))
-                continue
-            counted[_kind(letter)] += 1
-            newest = [*newest[-limit + 1 :], letter] if limit else []
-    if as_json_lines:
-        return
-    if not counted:
-        out.print("Nothing that matches was given up.")
-        return
-    out.print(counts("mails", counted, _KIND), "")
-    for letter in newest:
-        out.print(_line(letter))
+        found = (letter async for _, letter in dead_letters.matching(connected, wanted))
+        await listing.show(found, how, limit, as_json_lines)
 
 
 def _show(
