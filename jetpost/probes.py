@@ -23,16 +23,17 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
+from events import answering
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 STUCK_AFTER_SECONDS: Final = 30.0
 """A loop that has not turned for so long is stuck. Nothing of ours holds it for one second."""
 BEAT_SECONDS: Final = 1.0
-ANSWER_WITHIN_SECONDS: Final = 3.0
-"""For each check; all are asked at once."""
-PATIENCE_SECONDS: Final = 4.0
-"""For the loop. Give a probe of Kubernetes more (`timeoutSeconds: 5`): its default of one second says less than this."""
+PATIENCE_SECONDS: Final = answering.WITHIN_SECONDS + 1.0
+"""For the loop; all checks are asked at once. Give a probe of Kubernetes more (`timeoutSeconds: 5`): its default of one second
+says less than this."""
 
 Check = Callable[[], Awaitable[object]]
 """Raises what is wrong."""
@@ -68,7 +69,7 @@ class Health:
     def alive(self) -> dict[str, str]:
         """What is checked, and "ok" or what is wrong with it."""
         still = self._clock() - self._beat_at
-        return {"loop": "ok" if still < STUCK_AFTER_SECONDS else f"has not turned for {still:.0f} seconds"}
+        return {"loop": answering.OK if still < STUCK_AFTER_SECONDS else f"has not turned for {still:.0f} seconds"}
 
     def ready(self) -> dict[str, str]:
         """The same. Blocks its thread until all checks have answered, or for four seconds."""
@@ -81,20 +82,8 @@ class Health:
 
     async def _ask(self) -> dict[str, str]:
         names = list(self._checks)
-        answers = await asyncio.gather(*(_answer(self._checks[name]) for name in names))
+        answers = await asyncio.gather(*(answering.answer(self._checks[name]) for name in names))
         return dict(zip(names, answers, strict=True))
-
-
-async def _answer(check: Check) -> str:
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN_SECONDS):
-            await check()
-    except TimeoutError:
-        return f"no answer within {ANSWER_WITHIN_SECONDS:g} seconds"
-    except Exception as error:
-        # Whatever the reason, it is what the operator needs to read.
-        return str(error) or type(error).__name__
-    return "ok"
 
 
 @contextlib.asynccontextmanager
@@ -147,7 +136,7 @@ def _app(registry: CollectorRegistry, health: Health) -> Callable[[WSGIEnvironme
             answered: Iterable[bytes] = metrics(environ, start)
             return answered
         found = probe()
-        status = HTTPStatus.OK if set(found.values()) <= {"ok"} else HTTPStatus.SERVICE_UNAVAILABLE
+        status = HTTPStatus.OK if set(found.values()) <= {answering.OK} else HTTPStatus.SERVICE_UNAVAILABLE
         start(f"{status.value} {status.phrase}", [("Content-Type", "application/json")])
         return [json.dumps(found).encode() + b"\n"]
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
 from http import HTTPStatus
-from typing import Final
 
 import msgspec
 from fastapi import APIRouter
@@ -15,11 +13,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from analytics.web.sources import Reports
-from events import streams
+from events import answering, streams
 from events.bus import Bus
 from events.metrics import HTTP_REQUEST_SECONDS
-
-READY_WITHIN_SECONDS: Final = 3.0
 
 
 def routes(bus: Bus, reports: Reports) -> APIRouter:
@@ -32,9 +28,12 @@ def routes(bus: Bus, reports: Reports) -> APIRouter:
     @router.get("/readyz")
     async def ready() -> Response:
         """200 where the bus and ClickHouse answer; 503 names what does not."""
-        answers = await asyncio.gather(_answer(bus.stream_state(streams.EVENTS.name)), _answer(reports.overview(1, "")))
+        answers = await asyncio.gather(
+            answering.answer(lambda: bus.stream_state(streams.EVENTS.name)),
+            answering.answer(lambda: reports.overview(1, "")),
+        )
         checks = dict(zip(("bus", "clickhouse"), answers, strict=True))
-        status = HTTPStatus.OK if set(answers) == {"ok"} else HTTPStatus.SERVICE_UNAVAILABLE
+        status = HTTPStatus.OK if set(answers) == {answering.OK} else HTTPStatus.SERVICE_UNAVAILABLE
         return Response(msgspec.json.encode(checks), status, media_type="application/json")
 
     @router.get("/metrics")
@@ -42,17 +41,6 @@ def routes(bus: Bus, reports: Reports) -> APIRouter:
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return router
-
-
-async def _answer(question: Awaitable[object]) -> str:
-    try:
-        await asyncio.wait_for(question, READY_WITHIN_SECONDS)
-    except TimeoutError:
-        return f"no answer within {READY_WITHIN_SECONDS:g} seconds"
-    except Exception as error:
-        # Whatever the reason, it is what the operator needs to read.
-        return str(error) or type(error).__name__
-    return "ok"
 
 
 class Stopwatch:
