@@ -79,6 +79,18 @@ async def nats_bus(empty_nats_server):
 
 
 @pytest.fixture
+async def store():
+    """ClickHouse in memory, with the project's tables, all of them empty."""
+    from analytics.clickhouse.client import Store  # noqa: PLC0415 - most tests need none
+    from analytics.settings import ClickHouseSettings  # noqa: PLC0415 - the same
+
+    opened = Store(ClickHouseSettings(url="chdb://", keep_days=0))
+    await opened.migrate()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
 async def nats_bus_in_batches(empty_nats_server):
     """The same for a server that syncs whatever it stores: what is published together goes as an atomic batch."""
     bus = await NatsBus.connect(BusSettings(url=empty_nats_server.url, sync_always=True), name="test")

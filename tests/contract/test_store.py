@@ -22,14 +22,6 @@ MONTH_END = AT + 5
 PROVIDERS = ("gmail", "microsoft", "other")
 
 
-@pytest.fixture
-async def store():
-    opened = Store(ClickHouseSettings(url="chdb://", keep_days=0))
-    await opened.migrate()
-    yield opened
-    await opened.close()
-
-
 async def test_what_migrating_would_do_is_told():
     opened = Store(ClickHouseSettings(url="chdb://", keep_days=0))
     try:

@@ -5,6 +5,20 @@ import subprocess
 
 import pytest
 
+from benchmarks.campaigns import adaptive
+from jetpost.settings import to_environment
+
+
+@pytest.fixture
+async def start(tmp_path):
+    """A function that starts `jetpost ARGUMENTS` under a name; it runs when that returns, and again after it was killed."""
+    async with adaptive.children(tmp_path) as start_child:
+
+        async def start(name, arguments, settings=None):
+            return await start_child(name, arguments, to_environment(settings) if settings else {})
+
+        yield start
+
 
 @pytest.fixture
 def small_disk(tmp_path):

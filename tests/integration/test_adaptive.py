@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.campaigns import adaptive
 from events import lanes, streams, subjects
-from events.nats_bus import BusSettings, NatsBus
+from events.nats_bus import BusSettings
 from jetpost.logs import LogSettings
 from jetpost.settings import Settings, to_environment
 from jetpost.simulator import client
@@ -20,11 +20,8 @@ GMAIL = Profile(rate=60, burst=60, tolerance=40, tolerance_seconds=1, penalty_se
 
 
 @pytest.fixture
-async def bus(empty_nats_server):
-    connected = await NatsBus.connect(BusSettings(url=empty_nats_server.url), name="test")
-    await connected.setup()
-    yield connected
-    await connected.close()
+def bus(nats_bus):
+    return nats_bus
 
 
 def settings_for(url, folder, port):

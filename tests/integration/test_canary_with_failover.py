@@ -16,12 +16,11 @@ from events import breaker, facts, ids, schemas, streams, subjects
 from events.bus import Message
 from events.compression import Compressor
 from events.facts import BreakerOpened, EmailAccepted, EmailInDoubt
-from events.nats_bus import BusSettings, NatsBus
+from events.nats_bus import BusSettings
 from events.schemas import Campaign, CanaryRule, Mail
 from jetpost.logs import LogSettings
-from jetpost.settings import Settings, to_environment
+from jetpost.settings import Settings
 from jetpost.simulator import client
-from jetpost.supervisor import Child, Component
 from sender.settings import Relay, RetryPolicy, SenderSettings
 from sender.throttle.limits import Limits
 
@@ -35,26 +34,8 @@ DOMAINS = {"gmail": "gmail.com", "other": "example.org"}
 
 
 @pytest.fixture
-async def bus(empty_nats_server):
-    connected = await NatsBus.connect(BusSettings(url=empty_nats_server.url), name="test")
-    await connected.setup()
-    yield connected
-    await connected.close()
-
-
-@pytest.fixture
-async def start(tmp_path):
-    """A function that starts `jetpost ARGUMENTS` under a name; it runs when that returns."""
-    started = []
-
-    async def start(name, *arguments, settings=None):
-        child = Child(Component(name, arguments), to_environment(settings) if settings else {}, tmp_path / "logs")
-        started.append(child)
-        await child.start(lambda: None)
-        return child
-
-    yield start
-    await asyncio.gather(*(child.stop() for child in started))
+def bus(nats_bus):
+    return nats_bus
 
 
 async def queue(bus):
@@ -96,7 +77,7 @@ async def test_a_canary_whose_relay_dies_goes_on_through_the_next_pool_within_it
     bus, start, empty_nats_server, tmp_path
 ):
     main, backup = await asyncio.gather(
-        *(start(name, "simulator", "--port=0", f"--state-dir={tmp_path / name}") for name in ("main", "backup"))
+        *(start(name, ("simulator", "--port=0", f"--state-dir={tmp_path / name}")) for name in ("main", "backup"))
     )
     settings = Settings(
         data_dir=tmp_path,
@@ -124,7 +105,7 @@ async def test_a_canary_whose_relay_dies_goes_on_through_the_next_pool_within_it
     async def all_settled():
         return (await bus.stream_state("MAIL")).messages == 0
 
-    await asyncio.gather(*(start(f"sender-{n}", "sender", "run", settings=settings) for n in range(SENDERS)))
+    await asyncio.gather(*(start(f"sender-{n}", ("sender", "run"), settings) for n in range(SENDERS)))
     await queue(bus)
     await until(part_of_it_is_taken)
     assert await most_at_once(of_main) <= SLOW.rate + SLOW.burst

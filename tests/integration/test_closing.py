@@ -20,14 +20,6 @@ SETTINGS = AnalyticsSettings(batch_age_seconds=0.01, exact_check_interval_second
 
 
 @pytest.fixture
-async def store():
-    opened = Store(ClickHouseSettings(url="chdb://", keep_days=0))
-    await opened.migrate()
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
 def bus(memory_bus):
     return memory_bus
 

@@ -12,12 +12,11 @@ from events import facts, ids, schemas, streams, subjects
 from events.bus import Message
 from events.compression import Compressor
 from events.facts import EmailAccepted, EmailInDoubt
-from events.nats_bus import BusSettings, NatsBus
+from events.nats_bus import BusSettings
 from events.schemas import Campaign, Mail
 from jetpost.logs import LogSettings
 from jetpost.settings import Settings, to_environment
 from jetpost.simulator import client
-from jetpost.supervisor import Child, Component
 from sender.settings import Relay, RetryPolicy, SenderSettings
 from sender.throttle.limits import Limits
 
@@ -27,27 +26,8 @@ FAILOVER_SECONDS = 0.5
 
 
 @pytest.fixture
-async def bus(empty_nats_server):
-    connected = await NatsBus.connect(BusSettings(url=empty_nats_server.url), name="test")
-    await connected.setup()
-    yield connected
-    await connected.close()
-
-
-@pytest.fixture
-async def start(tmp_path):
-    """A function that starts `jetpost ARGUMENTS` under a name; it runs when that returns."""
-    started = []
-
-    async def start(name, arguments, settings=None):
-        child = Child(Component(name, arguments), to_environment(settings) if settings else {}, tmp_path / "logs")
-        started.append(child)
-        await child.start(lambda: None)
-        return child
-
-    yield start
-    for child in reversed(started):
-        await child.stop()
+def bus(nats_bus):
+    return nats_bus
 
 
 async def queue(bus):

@@ -20,9 +20,8 @@ from events.nats_bus import BusSettings, NatsBus
 from events.providers import PROVIDERS
 from events.schemas import Campaign, Mail
 from jetpost.logs import LogSettings
-from jetpost.settings import Settings, to_environment
+from jetpost.settings import Settings
 from jetpost.simulator import client
-from jetpost.supervisor import Child, Component
 from sender.adaptive import slowing
 from sender.settings import Relay, SenderSettings
 from sender.throttle.keeper import Keeper
@@ -45,23 +44,6 @@ async def bus(empty_nats_server):
     await connected.setup()
     yield connected
     await connected.close()
-
-
-@pytest.fixture
-async def start(tmp_path):
-    """A function that starts `jetpost ARGUMENTS` under a name; it runs when that returns, and again after it was killed."""
-    started = []
-
-    async def start(name, arguments, settings=None):
-        environment = to_environment(settings) if settings else {}
-        child = Child(Component(name, arguments), environment, tmp_path / "logs")
-        started.append(child)
-        await child.start(lambda: None)
-        return child
-
-    yield start
-    for child in reversed(started):
-        await child.stop()
 
 
 async def queue(bus):

@@ -7,9 +7,8 @@ import msgspec
 import pytest
 
 from analytics import ingester
-from analytics.clickhouse.client import Store
 from analytics.reports import Reports
-from analytics.settings import AnalyticsSettings, ClickHouseSettings
+from analytics.settings import AnalyticsSettings
 from analytics.web import models
 from analytics.web.app import create_app
 from analytics.web.settings import WebSettings
@@ -18,14 +17,6 @@ from events.bus import Message
 from events.schemas import Campaign
 
 BEGUN = 1_800_000_000.0
-
-
-@pytest.fixture
-async def store():
-    opened = Store(ClickHouseSettings(url="chdb://", keep_days=0))
-    await opened.migrate()
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

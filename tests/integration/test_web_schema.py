@@ -19,9 +19,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from analytics import ingester
-from analytics.clickhouse.client import Store
 from analytics.reports import Reports
-from analytics.settings import AnalyticsSettings, ClickHouseSettings
+from analytics.settings import AnalyticsSettings
 from analytics.web import server
 from analytics.web.security import COMMAND_HEADER
 from analytics.web.settings import WebSettings
@@ -58,14 +57,6 @@ def history():
     )
     yield facts.EmailInDoubt("spring", BEGUN + 4, "m4", 1, "who@example.org", "relay", "other", "a worker died")
     yield facts.EmailOpened("spring", BEGUN + 5, "m0", "0@gmail.com", "", "", "1")
-
-
-@pytest.fixture
-async def store():
-    opened = Store(ClickHouseSettings(url="chdb://", keep_days=0))
-    await opened.migrate()
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """`jetpost callbacks` on a real nats-server, and the desk that reads again what was put back."""
 
-import asyncio
 import json
 import time
+from functools import partial
 
 import esps
 import pytest
-from typer.testing import CliRunner
 
 from analytics.hearing.confirming import Confirming
 from analytics.hearing.desk import Desk
@@ -15,7 +14,6 @@ from events import callbacks, facts, ids, schemas, streams, subjects, suppressio
 from events.bus import Message
 from events.callbacks import Callback
 from events.schemas import Campaign
-from jetpost import cli
 
 NOW = time.time()
 ADA = "ada@example.com"
@@ -27,17 +25,8 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def jetpost(nats_server):
-    """Runs a command as a person would, beside the test's event loop."""
-
-    async def command(*arguments: str, code: int = 0, answer: str = "") -> str:
-        environment = {"JETPOST_NATS_URL": nats_server.url, "COLUMNS": "200"}
-        run = CliRunner().invoke
-        result = await asyncio.to_thread(run, cli.app, ["callbacks", *arguments], env=environment, input=answer)
-        assert result.exit_code == code, (result.output, result.exception)
-        return result.output
-
-    return command
+def jetpost(command):
+    return partial(command, "callbacks")
 
 
 @pytest.fixture

@@ -7,14 +7,12 @@ from email import message_from_string
 
 import msgspec
 import pytest
-from typer.testing import CliRunner
 
 from events import campaigns, dead_letters, facts, ids, requeue, retries, schemas, states, streams, subjects
 from events.bus import Message
 from events.compression import Compressor
 from events.dead_letters import DeadLetter
 from events.schemas import Attempt, Campaign, Mail
-from jetpost import cli
 
 DICTIONARY = b"From: news@example.com\r\nSubject: Hello\r\n\r\nDear reader\r\n"
 NOW = time.time()
@@ -26,16 +24,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def jetpost(nats_server):
-    """Runs a command as a person would, beside the test's event loop."""
-
-    async def command(*arguments: str, code: int = 0, answer: str = "") -> str:
-        environment = {"JETPOST_NATS_URL": nats_server.url, "COLUMNS": "200"}
-        run = CliRunner().invoke
-        result = await asyncio.to_thread(run, cli.app, arguments, env=environment, input=answer)
-        assert result.exit_code == code, (result.output, result.exception)
-        return result.output
-
+def jetpost(command):
     return command
 
 

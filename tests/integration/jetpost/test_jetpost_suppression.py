@@ -1,6 +1,5 @@
 """`jetpost suppression` on a real nats-server."""
 
-import asyncio
 import csv
 import json
 import re
@@ -9,12 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from events import streams
 from events.suppression import PLAIN, Hashing
 from events.suppression_list import SuppressionList
-from jetpost import cli
 
 SECRET = "correct horse battery staple"
 HEADER = "address,hash,list,reason,source,added_at,expires_at"
@@ -26,16 +23,11 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def jetpost(nats_server):
-    """Runs a command as a person would, beside the test's event loop."""
+def jetpost(command):
+    async def suppression(*arguments, code=0, secret=""):
+        return await command("suppression", *arguments, code=code, JETPOST_SUPPRESSION_HASH_SECRET=secret)
 
-    async def command(*arguments: str, code: int = 0, secret: str = "") -> str:
-        environment = {"JETPOST_NATS_URL": nats_server.url, "COLUMNS": "200", "JETPOST_SUPPRESSION_HASH_SECRET": secret}
-        result = await asyncio.to_thread(CliRunner().invoke, cli.app, ["suppression", *arguments], env=environment)
-        assert result.exit_code == code, (result.output, result.exception)
-        return result.output
-
-    return command
+    return suppression
 
 
 async def known(bus, list_, *addresses, hashing=PLAIN):
