@@ -29,9 +29,14 @@ def moment(text: str | None, now: float) -> float | None:
     if ago := _AGO.fullmatch(text):
         return now - float(ago[1]) * _SECONDS[ago[2]]
     try:
-        at = datetime.fromisoformat(text)
+        return calendar_time(text)
     except ValueError:
         raise Fault(f"{text!r} is no time: say 30m, 2h or 7d ago, or 2026-03-01T12:30") from None
+
+
+def calendar_time(text: str) -> float:
+    """Unix seconds of `2026-03-01` or `2026-03-01T12:30`, in UTC unless it says otherwise. Raises `ValueError`."""
+    at = datetime.fromisoformat(text)
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Annotated, Final, NamedTuple
 
@@ -19,7 +18,7 @@ from events import ids, suppression_book
 from events.suppression import LATEST, REASONS, Entry, Hashing, Reason, Store
 from events.suppression_list import SuppressionList
 from jetpost import suppression_rows
-from jetpost.cli.choosing import plural
+from jetpost.cli.choosing import calendar_time, plural
 from jetpost.cli.state import Fault, bus, effective, err, out, run
 from jetpost.suppression_rows import COLUMNS, Columns, Defaults
 from producer.recipients.audience import format_of
@@ -78,10 +77,9 @@ def _moment(expires: str, now: float) -> float:
     if later := _LATER.fullmatch(expires):
         return now + int(later[1]) * _SECONDS[later[2]]
     try:
-        at = datetime.fromisoformat(expires)
+        return calendar_time(expires)
     except ValueError:
         raise Fault(f"--expires {expires} is no time: say {_FORMS}") from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def require_list(name: str) -> None:
