@@ -12,13 +12,12 @@ import typer
 from msgspec.structs import replace
 
 from events import campaigns
-from events.errors import BusError
 from events.nats_archive import Archived
 from events.nats_bus import NatsBus
 from events.schemas import Campaign
 from events.streams import CAMPAIGNS, MAIL, stream_of_bucket
-from jetpost import archives, embedded_nats, locating, runtime
-from jetpost.cli.state import Fault, configured, err, out, run
+from jetpost import archives, embedded_nats, runtime
+from jetpost.cli.state import Fault, bus, configured, err, out, run
 from jetpost.settings import Effective
 
 _Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Of this backup alone.", show_default=False)]
@@ -53,19 +52,19 @@ def _restore(folder: _Folder) -> None:
 
 
 async def _take(folder: Path, pause: bool) -> None:
-    async with _bus(configured()) as bus:
-        active = [one for one in await campaigns.all_of(bus) if _moves(one)]
+    async with bus() as connected:
+        active = [one for one in await campaigns.all_of(connected) if _moves(one)]
         if active and not pause:
             raise Fault(f"these campaigns are being sent: {_names(active)}. Pause them first, or give --pause")
         for one in active:
-            await campaigns.pause_campaign(bus, one.id)
+            await campaigns.pause_campaign(connected, one.id)
         try:
             with err.status("waiting until nothing moves …"):
-                await archives.settle(bus)
-            manifest = await archives.take(bus, folder, time.time(), _tell)
+                await archives.settle(connected)
+            manifest = await archives.take(connected, folder, time.time(), _tell)
         finally:
             for one in active:
-                await campaigns.resume_campaign(bus, one.id, time.time())
+                await campaigns.resume_campaign(connected, one.id, time.time())
     size = sum(one.bytes for one in manifest.streams)
     out.print(f"{folder} has {len(manifest.streams)} streams, {size / 1e6:,.1f} MB.")
 
@@ -74,14 +73,14 @@ async def _put_back(folder: Path) -> None:
     manifest = archives.read(folder)
     by_name = {one.archived.name: one for one in manifest.streams}
     first, last = by_name.pop(stream_of_bucket(CAMPAIGNS)), by_name.pop(MAIL.name)
-    async with _empty_bus(configured()) as bus:
-        await archives.require_empty(bus, manifest)
+    async with _empty_bus(configured()) as connected:
+        await archives.require_empty(connected, manifest)
         # Whoever waits for streams must not find mails of a campaign that is not paused.
-        await archives.put_back(bus, folder, [first], _tell)
-        paused = [one for one in await campaigns.all_of(bus) if _moves(one)]
+        await archives.put_back(connected, folder, [first], _tell)
+        paused = [one for one in await campaigns.all_of(connected) if _moves(one)]
         for one in paused:
-            await campaigns.pause_campaign(bus, one.id)
-        await archives.put_back(bus, folder, [*by_name.values(), last], _tell)
+            await campaigns.pause_campaign(connected, one.id)
+        await archives.put_back(connected, folder, [*by_name.values(), last], _tell)
     taken = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(manifest.taken_at))
     out.print(
         f"NATS has again what it had on {taken}. Now: jetpost setup, start everything, jetpost rebuild --drop-older."
@@ -106,21 +105,9 @@ def _tell(archived: Archived) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _bus(found: Effective) -> AsyncIterator[NatsBus]:
-    """As `state.bus`, but of NATS: no other bus has archives. Raises `Fault`."""
-    with locating.reaching(found):
-        connected = await NatsBus.connect(locating.located(found).settings.nats, name="jetpost backup")
-    try:
-        yield connected
-    except BusError as error:
-        raise Fault(str(error)) from error
-    finally:
-        await connected.close()
-
-
-@contextlib.asynccontextmanager
 async def _empty_bus(found: Effective) -> AsyncIterator[NatsBus]:
-    """The same, to be filled; where the settings name no server and no stack runs, of one in `data_dir`, up for so long."""
+    """A connection to what is to be filled; where the settings name no server and no stack runs, to one in `data_dir`, up for so
+    long."""
     settings = found.settings
     async with contextlib.AsyncExitStack() as opened:
         if not found.is_set("nats", "url") and runtime.find(settings.data_dir) is None:
@@ -128,4 +115,4 @@ async def _empty_bus(found: Effective) -> AsyncIterator[NatsBus]:
             server = await opened.enter_async_context(embedded_nats.kept_up(settings.data_dir / "nats", "2m"))
             settings = replace(settings, nats=replace(settings.nats, url=server.url))
             found = Effective(settings, {**found.origins, ("nats", "url"): "the embedded server"})
-        yield await opened.enter_async_context(_bus(found))
+        yield await opened.enter_async_context(bus(found))

@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 
 from rich.console import Console
 
-from events.bus import Bus
 from events.nats_bus import BusSettings, NatsBus
 from jetpost import errors, locating, runtime
 from jetpost.settings import Effective, load
@@ -53,9 +52,9 @@ def web_url(found: Effective) -> str:
 
 
 @contextlib.asynccontextmanager
-async def bus() -> AsyncIterator[Bus]:
-    """A connection for one command. Raises `Fault` where NATS cannot be reached: it says what to do."""
-    found = configured()
+async def bus(found: Effective | None = None) -> AsyncIterator[NatsBus]:
+    """A connection for one command, by its settings or others. Raises `Fault`, which says what to do, where NATS cannot be reached."""
+    found = found or configured()
     async with contextlib.AsyncExitStack() as opened:
         with locating.reaching(found):
             nats = locating.located(found).settings.nats
@@ -64,7 +63,7 @@ async def bus() -> AsyncIterator[Bus]:
 
 
 @contextlib.asynccontextmanager
-async def connection(settings: BusSettings, name: str) -> AsyncIterator[Bus]:
+async def connection(settings: BusSettings, name: str) -> AsyncIterator[NatsBus]:
     """A connection for as long as the block lasts. Raises as `NatsBus.connect`."""
     connected = await NatsBus.connect(settings, name=name)
     try:
