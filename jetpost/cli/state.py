@@ -53,7 +53,7 @@ def web_url(found: Effective) -> str:
 
 @contextlib.asynccontextmanager
 async def bus(found: Effective | None = None) -> AsyncIterator[NatsBus]:
-    """A connection for one command, by its settings or others. Raises `Fault`, which says what to do, where NATS cannot be reached."""
+    """A connection for one command, by its settings or by others. Where NATS cannot be reached it raises `Fault`: what to do."""
     found = found or configured()
     async with contextlib.AsyncExitStack() as opened:
         with locating.reaching(found):
