@@ -123,7 +123,11 @@ class Consumer(Protocol):
         ...
 
     async def close(self) -> None:
-        """Stop; what is not acknowledged comes again elsewhere."""
+        """Stop; what was not fetched yet comes again elsewhere at once, and what is not acknowledged does after the ack-wait.
+
+        What is held can be acknowledged or released as before. Whoever gives it all back closes first: what is released while
+        a `fetch` has left a request open comes right back.
+        """
         ...
 
 

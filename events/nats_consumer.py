@@ -160,8 +160,9 @@ class NatsConsumer:
         self._forget_lost()
         self._forget_refused()
         with contextlib.suppress(BusError):
-            await self._client.forget(self._receiver)
+            await self._client.withdraw(self._receiver)  # what is on its way would wait for the ack-wait
             await self.release(list(self._arrived))
+        await self._client.forget(self._receiver)
         self._arrived.clear()
 
 

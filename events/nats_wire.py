@@ -134,6 +134,11 @@ class WireClient(Client):
             await subscription.unsubscribe(max_messages)
         return handle
 
+    async def withdraw(self, handle: int) -> None:
+        """Have the server send nothing more to a subscription; when this returns, all that it had sent has been received."""
+        await self.send(b"UNSUB %d\r\n" % handle)
+        await self.settle()
+
     async def forget(self, handle: int) -> None:
         """End a subscription; harmless where the connection is lost or closed."""
         del self._receivers[handle]

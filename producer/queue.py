@@ -221,13 +221,13 @@ class Queue:
 
     async def hand_back(self) -> None:
         """Give up what is held, so that other producers need not wait for the ack-wait."""
+        for line in self._lines.values():
+            await line.consumer.close()
         try:
             for consumer, given in self._by_consumer(self._held.values()):
                 await consumer.release(given)
         except RetryLater as error:
             _log.debug("what is held comes again after the ack-wait: %s", error)
-        for line in self._lines.values():
-            await line.consumer.close()
 
 
 def _raise_error(line: _Line) -> None:

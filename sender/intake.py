@@ -158,8 +158,8 @@ class Intake:
         self._lanes[lane.pool].remove(lane)
         self._throttle.detach(lane)
         with suppress(BusError):
-            await lane.consumer.release([held.delivery for held in lane.waiting])
             await lane.consumer.close()
+            await lane.consumer.release([held.delivery for held in lane.waiting])
         lane.forget(lane.waiting)
         lane.waiting.clear()
 

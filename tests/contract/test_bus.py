@@ -278,6 +278,16 @@ class TestConsuming:
         (again,) = await fetch_all(await bus.consumer("MAIL", "lane"), 1)
         assert again.deliveries == 2
 
+    async def test_what_a_consumer_leaves_when_it_closes_comes_at_once_to_others(self, bus):
+        lane, other = await open_lane(bus, ack_wait_seconds=60), await bus.consumer("MAIL", "lane")
+        await bus.publish("MAIL", mails(200))
+        for leaving in [lane] + [await bus.consumer("MAIL", "lane") for _ in range(4)]:
+            held = await leaving.fetch(1_000, 5)
+            await leaving.release(held[:100])  # what it asked for is still open: these come back, even while it closes
+            await leaving.close()
+            await leaving.release(held[100:])
+        assert {d.sequence for d in await fetch_all(other, 200)} == set(range(1, 201))
+
     async def test_a_filter_with_wildcards_selects(self, bus):
         spec = streams.ConsumerSpec(stream="EVENTS", name="one", filter_subject=subjects.events_of_campaign("spring"))
         await bus.create_consumer(spec)

@@ -159,8 +159,8 @@ async def leave_a_poisonous_mail_and_claims(bus):
         held |= {delivery.sequence: delivery for delivery in found}
         (poisonous,) = [one for one in found if mail_of(POISON).encode() in one.payload]
         await lane.release([held.pop(poisonous.sequence)])
-    await lane.release(list(held.values()))
     await lane.close()
+    await lane.release(list(held.values()))
     claims = [Message(subjects.CLAIMS, b"", ids.attempt_id(mail_of(who), 1)) for who in (DOUBT, DOUBTFUL)]
     await bus.publish("CLAIMS", claims)
 
