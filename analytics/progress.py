@@ -1,40 +1,89 @@
-"""Where the ingester is: the range that was cut last, written down in the bucket `ingest` before it is inserted.
+"""Where the ingesters are: the ranges that were cut, written down in the bucket `ingest` before they are inserted.
 
-There is one entry for all ingesters, changed with optimistic locking only: a range is cut by one of them, and whoever
-finds that another was faster first makes sure that the other's range is inserted.
+There is one entry for all ingesters, changed with optimistic locking only. A range is cut by one of them, its **owner** until
+its lease is over; it stays **open** until somebody knows that it is in ClickHouse. Whoever finds an open range whose lease is
+over takes it over, and inserts it again with the same token. Owners and leases spare work; that every event is counted once
+rests on the ranges and their tokens alone.
+
+What changes the entry is pure: the clock is passed in.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
-from analytics.batching import Range
+from analytics.ranges import Range
 from events import streams
 from events.bus import Bucket, Bus
+from events.errors import RevisionMismatch
 
 _KEY: Final = "events"
+
+
+class Open(msgspec.Struct, frozen=True, kw_only=True):
+    """A range that was cut. It may be in ClickHouse, in part or as a whole: insert it again with the same token."""
+
+    range: Range
+    owner: str = ""
+    until: float = 0.0
+    """Unix seconds: it is the owner's until then."""
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """One ingester alone may cut now, since it is about to begin again."""
+
+    owner: str
+    until: float
+    """Unix seconds."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     """Which life of the stream the sequences belong to: a new EVENTS counts from 1 again, and its ranges get other tokens."""
     range: Range
-    """The newest range that was cut. Everything before it is in ClickHouse."""
+    """The newest range that was cut."""
     inserted: bool
-    """Whether the range itself is, too. If not, it may be, in part or as a whole: insert it again with the same token."""
+    """Whether nothing is open. Beside `range` it is all that the release 0.1, with one ingester at a time, knows of."""
+    open: tuple[Open, ...] = ()
+    """In the order of the stream. Everything else up to the newest range is in ClickHouse."""
+    hold: Hold | None = None
+
+    def __post_init__(self) -> None:
+        if not self.inserted and not self.open:
+            msgspec.structs.force_setattr(self, "open", (Open(range=self.range),))
 
     @property
-    def token(self) -> str:
-        """The `insert_deduplication_token` of the range."""
-        return f"{self.origin}:{self.range.first}-{self.range.last}"
+    def cut(self) -> int:
+        """The sequence up to which everything was cut."""
+        return self.range.last
 
     @property
     def ingested(self) -> int:
         """The sequence up to which everything is in ClickHouse for certain."""
-        return self.range.last if self.inserted else self.range.first - 1
+        return self.open[0].range.first - 1 if self.open else self.range.last
+
+    def token(self, span: Range) -> str:
+        """The `insert_deduplication_token` of a range."""
+        return f"{self.origin}:{span.first}-{span.last}"
+
+    def has_open(self, span: Range, owner: str | None = None) -> bool:
+        return any(one.range == span and owner in {None, one.owner} for one in self.open)
+
+    def lapsed(self, now: float, before: int | None = None) -> Open | None:
+        """The first open range whose lease is over, where `before` is given only one that lies before that sequence."""
+        for one in self.open:
+            if one.until <= now and (before is None or one.range.last < before):
+                return one
+        return None
+
+    def held_from(self, owner: str, now: float) -> bool:
+        """Whether somebody else is about to begin again, so that this one must not cut."""
+        return self.hold is not None and self.hold.owner != owner and now < self.hold.until
 
 
 encode = msgspec.json.Encoder().encode
@@ -44,6 +93,27 @@ decode = msgspec.json.Decoder(Progress).decode
 def beginning(after: int = 0) -> Progress:
     """A new life: the next range begins behind `after`."""
     return Progress(origin=secrets.token_hex(4), range=Range(after + 1, after), inserted=True)
+
+
+def with_cut(progress: Progress, span: Range, owner: str, until: float) -> Progress:
+    opened = Open(range=span, owner=owner, until=until)
+    return replace(progress, range=span, inserted=False, open=(*progress.open, opened), hold=None)
+
+
+def with_owner(progress: Progress, span: Range, owner: str, until: float) -> Progress:
+    """The range becomes, or stays, the owner's."""
+    open_ranges = (Open(range=span, owner=owner, until=until) if one.range == span else one for one in progress.open)
+    return replace(progress, open=tuple(open_ranges))
+
+
+def without(progress: Progress, span: Range) -> Progress:
+    """The range is in ClickHouse."""
+    left = tuple(one for one in progress.open if one.range != span)
+    return replace(progress, inserted=not left, open=left)
+
+
+def with_hold(progress: Progress, owner: str, until: float) -> Progress:
+    return replace(progress, hold=Hold(owner=owner, until=until))
 
 
 async def ingested(bus: Bus) -> int:
@@ -68,7 +138,9 @@ class Book:
     async def read(self) -> Progress:
         """The newest entry; the first ingester ever begins. Raises `RetryLater`."""
         entry = await self._bucket.get(_KEY)
-        if entry is not None and not entry.deleted:
+        if entry is None or entry.deleted:
+            self._revision = 0
+        else:
             self.progress, self._revision = decode(entry.value), entry.revision
         return self.progress
 
@@ -76,3 +148,15 @@ class Book:
         """Raises `RevisionMismatch` where another ingester wrote since `read` or `write`, and `RetryLater`."""
         self._revision = await self._bucket.update(_KEY, encode(progress), self._revision)
         self.progress = progress
+
+    async def change(self, change: Callable[[Progress], Progress | None]) -> bool:
+        """Write what `change` makes of the newest entry, again and again until nobody else did so meanwhile; False where it makes
+        nothing of it any more. After a write whose answer was lost it sees its own change. Raises `RetryLater`."""
+        while (wanted := change(self.progress)) is not None:
+            try:
+                await self.write(wanted)
+            except RevisionMismatch:
+                await self.read()
+            else:
+                return True
+        return False

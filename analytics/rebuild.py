@@ -86,10 +86,14 @@ class Desk:
         now = self._clock()
         if now - self._looked_at < LOOK_SECONDS:
             return None
-        entry = await self._bucket.get(_KEY)
+        found = await self.read()
         self._looked_at = now
-        found = _decode(entry.value) if entry else None
         return found if found is not None and found.under_way else None
+
+    async def read(self) -> Rebuild | None:
+        """The newest request. Raises `RetryLater`."""
+        entry = await self._bucket.get(_KEY)
+        return _decode(entry.value) if entry else None
 
     async def write(self, rebuild: Rebuild) -> None:
         """Raises `RetryLater`."""

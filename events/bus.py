@@ -63,6 +63,14 @@ class Record(NamedTuple):
     """When it goes to its target (Unix seconds); None: it does not wait for a time."""
 
 
+class Passage(NamedTuple):
+    """What somebody wrote in a stream, and where it lies."""
+
+    payload: bytes
+    subject: str
+    sequence: int
+
+
 class ConsumerState(msgspec.Struct, frozen=True):
     waiting: int
     """Messages not delivered yet."""
@@ -108,10 +116,7 @@ class Consumer(Protocol):
         ...
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Done with these; where the consumer is `cumulative`, with everything before the last of them, too.
-
-        Returns when the server has taken note.
-        """
+        """Done with these. Returns when the server has taken note."""
         ...
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
@@ -250,6 +255,13 @@ class Bus(Protocol):
         self, stream: str, filter_subject: str, *, from_sequence: int = 1, follow: bool = False
     ) -> AsyncIterator[Record]:
         """Messages in order, without consuming them, to the end as it was at the start; with `follow`, on and on."""
+        ...
+
+    async def read_range(self, stream: str, first: int, last: int) -> Sequence[Passage]:
+        """Everything that lies in the stream from sequence `first` to `last`, in order; `last` must have been stored before.
+
+        Raises `BusUnavailable` where the copy of the stream that answers does not have all of it yet.
+        """
         ...
 
     async def purge(self, stream: str, filter_subject: str, *, up_to: int | None = None) -> int:

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import suppress
 
 from events import advisories, streams, subjects
-from events.bus import Consumer, ConsumerState, Delivery, Entry, Message, Record, Storage, Stored, StreamState
+from events.bus import Consumer, ConsumerState, Delivery, Entry, Message, Passage, Record, Storage, Stored, StreamState
 from events.errors import BusUnavailable, RevisionMismatch, StreamFull, StreamMissing
 from events.memory_stream import MemoryConsumerState, MemoryStream
 from events.streams import ConsumerSpec, Timing
@@ -129,6 +129,13 @@ class MemoryBus:
             following = follow
             if following and source.state().last_sequence == end:
                 await self.wait_for_change(_CLOCK_CHECK_SECONDS)
+
+    async def read_range(self, stream: str, first: int, last: int) -> list[Passage]:
+        source = await self._stream(stream)
+        if source.state().last_sequence < last:
+            raise BusUnavailable(f"{stream} does not have message {last} yet")
+        found = source.select(">", first)
+        return [Passage(one.payload, one.subject, one.sequence) for one in found if one.sequence <= last]
 
     async def purge(self, stream: str, filter_subject: str, *, up_to: int | None = None) -> int:
         return (await self._stream(stream)).purge(filter_subject, up_to)

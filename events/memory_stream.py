@@ -197,11 +197,9 @@ class MemoryConsumerState:
         return Delivery(record.payload, record.subject, sequence, count, f"{self.spec.name}/{sequence}")
 
     def ack(self, sequence: int) -> None:
-        before = [one for one in self._deadlines if one < sequence] if self.spec.cumulative else []
-        for done in (*before, sequence):
-            self._deadlines.pop(done, None)
-            self._deliveries.pop(done, None)
-            self._stream.done(done)
+        self._deadlines.pop(sequence, None)
+        self._deliveries.pop(sequence, None)
+        self._stream.done(sequence)
 
     def set_deadline(self, sequence: int, deadline: float) -> None:
         """When the message comes again if nothing is heard of it."""

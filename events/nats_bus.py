@@ -12,8 +12,8 @@ from typing import Any, Final
 import msgspec
 import nats.errors
 
-from events import errors, nats_archive, nats_config, nats_connect, nats_reading, streams
-from events.bus import ConsumerState, Message, Record, Storage, Stored, StreamState
+from events import errors, nats_archive, nats_config, nats_connect, nats_ranges, nats_reading, streams
+from events.bus import ConsumerState, Message, Passage, Record, Storage, Stored, StreamState
 from events.errors import describe
 from events.nats_blobs import NatsBlobs
 from events.nats_bucket import NatsBucket
@@ -138,30 +138,18 @@ class NatsBus:
 
     async def create_consumer(self, spec: streams.ConsumerSpec) -> None:
         config = nats_config.consumer_config(spec, self.timing)
-        if not await self._may_become(spec, config):
-            await self.delete_consumer(spec.stream, spec.name)
         await self._api(
             f"CONSUMER.DURABLE.CREATE.{spec.stream}.{spec.name}",
             {"stream_name": spec.stream, "config": config, "action": ""},
         )
-
-    async def _may_become(self, spec: streams.ConsumerSpec, config: dict[str, Any]) -> bool:
-        """Whether the server can make a consumer of an earlier release like this; the way of acknowledging never changes.
-
-        One that is made anew begins at the start of its stream: who reads it knows what he has, or claims it first.
-        """
-        with contextlib.suppress(errors.StreamMissing):
-            there = (await self._api(f"CONSUMER.INFO.{spec.stream}.{spec.name}"))["config"]
-            return bool(there["ack_policy"] == config["ack_policy"])
-        return True
 
     async def delete_consumer(self, stream: str, name: str) -> None:
         with contextlib.suppress(errors.StreamMissing):
             await self._api(f"CONSUMER.DELETE.{stream}.{name}")
 
     async def consumer(self, stream: str, name: str) -> NatsConsumer:
-        config = (await self._api(f"CONSUMER.INFO.{stream}.{name}"))["config"]
-        consumer = NatsConsumer(self._client, stream, name, cumulative=config["ack_policy"] == "all")
+        await self._api(f"CONSUMER.INFO.{stream}.{name}")
+        consumer = NatsConsumer(self._client, stream, name)
         await consumer.start()
         self._consumers.add(consumer)
         return consumer
@@ -232,6 +220,16 @@ class NatsBus:
                 if record.sequence > last and not follow:
                     return
                 yield record
+
+    async def read_range(self, stream: str, first: int, last: int) -> list[Passage]:
+        found = await nats_ranges.read(self._client, stream, first, last)
+        if len(found) < last - first + 1:
+            state = (await self._api(f"STREAM.INFO.{stream}", {"deleted_details": True}))["state"]
+            if lacking := nats_ranges.lacking(found, first, last, state):
+                raise errors.BusUnavailable(
+                    f"the copy of {stream} that answered does not have message {lacking[0]} yet"
+                )
+        return found
 
     # Archives
 

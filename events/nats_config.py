@@ -58,7 +58,7 @@ def consumer_config(spec: streams.ConsumerSpec, timing: streams.Timing) -> dict[
     return {
         "durable_name": spec.name,
         **_filters(spec),
-        "ack_policy": "all" if spec.cumulative else "explicit",
+        "ack_policy": "explicit",
         "deliver_policy": "all",
         "ack_wait": _nanoseconds(ack_wait),
         "max_deliver": spec.max_deliveries,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import operator
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -24,8 +23,6 @@ _GRACE_SECONDS: Final = 2.0
 _LINGER_SECONDS: Final = 0.002
 """How long a fetch that has something waits for the rest of what the server is sending."""
 
-_by_sequence: Final = operator.attrgetter("sequence")
-
 _HEARTBEAT: Final = b"100"
 _ENDS: Final = frozenset({b"404", b"408"})
 """Statuses with which a pull request ends that found nothing in its time."""
@@ -34,9 +31,8 @@ _ENDS: Final = frozenset({b"404", b"408"})
 class NatsConsumer:
     """See `events.bus.Consumer`. One task at a time may fetch."""
 
-    def __init__(self, client: WireClient, stream: str, name: str, *, cumulative: bool) -> None:
+    def __init__(self, client: WireClient, stream: str, name: str) -> None:
         self._client = client
-        self._cumulative = cumulative
         self._name = f"{name} of {stream}"
         self._info_subject = f"$JS.API.CONSUMER.INFO.{stream}.{name}"
         self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"
@@ -134,8 +130,6 @@ class NatsConsumer:
             raise
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
-        if self._cumulative and deliveries:
-            deliveries = [max(deliveries, key=_by_sequence)]
         await self._answer(deliveries, b"+ACK")
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:

@@ -138,7 +138,8 @@ INGESTER: Final = Component(
     INSIDE,
     (
         *_HEALTH,
-        *may.consume_of(streams.INGESTER, streams.WISHES, streams.HEARING),
+        *may.consume_of(streams.WISHES, streams.HEARING),
+        may.consume(streams.EVENTS.name, "ingester"),  # that of the release 0.1, which may run beside this one
         may.look_at_consumers(streams.EVENTS.name, streams.CALLBACKS.name, streams.MAIL.name),
         may.make_consumers(streams.MAIL.name),
         may.append(subjects.EVENTS, subjects.SUPPRESSION, subjects.CALLBACKS_PARKED),

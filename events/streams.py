@@ -75,7 +75,7 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A durable pull consumer whose messages are acknowledged one by one, unless it is `cumulative`. Never with BackOff: it
+    """A durable pull consumer whose messages are acknowledged one by one. Never with BackOff: it
     overrides the ack-wait."""
 
     stream: str
@@ -87,8 +87,6 @@ class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_ack_pending: int = 5_000
     also: tuple[str, ...] = ()
     """Further filters; none may overlap with another."""
-    cumulative: bool = False
-    """An acknowledgement covers everything before it, too: for a worker that goes through the stream in order."""
 
 
 _DAY: Final = 86_400.0
@@ -207,13 +205,6 @@ PRODUCERS: Final[Mapping[Priority, ConsumerSpec]] = {
 }
 """One for each class of campaigns, so that producers get to urgent batches however many others lie before them."""
 
-INGESTER: Final = ConsumerSpec(
-    stream="EVENTS",
-    name="ingester",
-    filter_subject=subjects.EVENTS,
-    max_ack_pending=500_000,
-    cumulative=True,  # ranges follow each other without gap: what lies before an inserted one is inserted, whoever was given it
-)
 POISON: Final = ConsumerSpec(
     stream="ADVISORIES",
     name="poison",
@@ -245,7 +236,7 @@ HEARING: Final = ConsumerSpec(
 )
 """What ESPs told and `analytics.hearing` has not understood yet."""
 
-CONSUMERS: Final = (PRODUCER, PRODUCERS["urgent"], PRODUCERS["low"], INGESTER, POISON, WAITING, WISHES, HEARING)
+CONSUMERS: Final = (PRODUCER, PRODUCERS["urgent"], PRODUCERS["low"], POISON, WAITING, WISHES, HEARING)
 """The consumers that exist as long as the streams do; those of the lanes come and go with their campaigns. The one for normal
 batches comes first: in stores of earlier releases it has all of them, and no two of a work queue may want the same."""
 

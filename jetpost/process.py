@@ -26,7 +26,7 @@ WAIT_FOR_BUS_SECONDS: Final = 2.0
 _CONSUMERS: Final[Mapping[str, tuple[streams.ConsumerSpec, ...]]] = {
     "producer": tuple(streams.PRODUCERS.values()),
     "sender": (streams.POISON,),
-    "ingester": (streams.INGESTER, streams.WISHES, streams.HEARING),
+    "ingester": (streams.WISHES, streams.HEARING),
 }
 """Those that a component takes from and that exist as long as the streams do."""
 

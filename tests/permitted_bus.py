@@ -89,6 +89,10 @@ class PermittedBus:
         async for record in self._bus.read(stream, filter_subject, from_sequence=from_sequence, follow=follow):
             yield record
 
+    async def read_range(self, stream, first, last):
+        self.require(f"$JS.API.STREAM.INFO.{stream}", f"$JS.API.DIRECT.GET.{stream}")
+        return await self._bus.read_range(stream, first, last)
+
     async def purge(self, stream, filter_subject, *, up_to=None):
         self.require(f"$JS.API.STREAM.PURGE.{stream}")
         return await self._bus.purge(stream, filter_subject, up_to=up_to)

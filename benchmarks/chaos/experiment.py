@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from analytics import progress
 from benchmarks.chaos import campaign, truth, verdict
 from benchmarks.chaos.campaign import Mailing
 from benchmarks.chaos.fault import Fault, Strike, Yardstick
@@ -146,8 +147,7 @@ async def _until_quiet(stage: Stage, seconds: float = 1.0, at_most_seconds: floa
         await asyncio.sleep(0.1)
         with contextlib.suppress(BusError):
             stated = (await stage.bus.stream_state(streams.EVENTS.name)).last_sequence
-            ingester = await stage.bus.consumer_state(streams.EVENTS.name, streams.INGESTER.name)
-            if stated != last or ingester is None or ingester.waiting + ingester.in_flight:
+            if stated != last or await progress.ingested(stage.bus) < stated:
                 last, since = stated, time.monotonic()
 
 

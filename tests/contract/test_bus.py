@@ -9,7 +9,7 @@ import pytest
 from events import advisories, streams, subjects
 from events.advisories import MaxDeliveries
 from events.bus import Entry, Message, Stored
-from events.errors import RevisionMismatch, StreamMissing
+from events.errors import RetryLater, RevisionMismatch, StreamMissing
 from events.memory_bus import MemoryBus
 from events.nats_bus import BusSettings, NatsBus
 
@@ -192,11 +192,11 @@ class TestConsuming:
         assert (await bus.stream_state("MAIL")).messages == 0
 
     async def test_an_acknowledged_event_stays_in_its_stream(self, bus):
-        await bus.publish("EVENTS", [Message("events.accepted.spring", b"")])
-        ingester = await bus.consumer("EVENTS", "ingester")
-        await ingester.ack(await fetch_all(ingester, 1))
+        await bus.publish("EVENTS", [Message("events.unsubscribed.spring", b"")])
+        wishes = await bus.consumer("EVENTS", "wishes")
+        await wishes.ack(await fetch_all(wishes, 1))
         assert (await bus.stream_state("EVENTS")).messages == 1
-        assert (await bus.consumer_state("EVENTS", "ingester")).in_flight == 0
+        assert (await bus.consumer_state("EVENTS", "wishes")).in_flight == 0
 
     async def test_what_is_not_acknowledged_comes_again_after_the_ack_wait(self, bus):
         lane = await open_lane(bus)
@@ -301,37 +301,6 @@ class TestConsuming:
         await bus.publish("EVENTS", [Message(f"events.{name}", b"") for name in names])
         deliveries = await fetch_all(await bus.consumer("EVENTS", streams.WISHES.name), 2)
         assert [d.subject for d in deliveries] == ["events.unsubscribed.spring", "events.complained.summer"]
-
-
-class TestCumulativeConsumers:
-    @pytest.fixture
-    async def consumer(self, bus):
-        spec = streams.ConsumerSpec(
-            stream="EVENTS", name="one", filter_subject=">", ack_wait_seconds=SHORT_ACK_WAIT_SECONDS, cumulative=True
-        )
-        await bus.create_consumer(spec)
-        await bus.publish("EVENTS", [Message("events.accepted.spring", b"", f"m{n}") for n in range(5)])
-        return await bus.consumer("EVENTS", "one")
-
-    async def test_an_acknowledgement_covers_everything_before_it(self, bus, consumer):
-        deliveries = await fetch_all(consumer, 5)
-        await consumer.ack(deliveries[2:3])
-        assert (await bus.consumer_state("EVENTS", "one")).in_flight == 2
-        again = await fetch_all(consumer, 2)
-        assert [(d.sequence, d.deliveries) for d in again] == [(4, 2), (5, 2)]
-        assert (await bus.stream_state("EVENTS")).messages == 5
-
-    async def test_of_many_the_last_in_the_stream_counts(self, bus, consumer):
-        deliveries = await fetch_all(consumer, 5)
-        await consumer.ack([deliveries[4], deliveries[0]])
-        assert (await bus.consumer_state("EVENTS", "one")).in_flight == 0
-
-    async def test_what_was_covered_before_is_harmless_to_acknowledge_again(self, bus, consumer):
-        deliveries = await fetch_all(consumer, 5)
-        await consumer.ack(deliveries[3:4])
-        await consumer.ack(deliveries[:2])
-        await consumer.ack([])
-        assert (await bus.consumer_state("EVENTS", "one")).in_flight == 1
 
 
 class TestConsumers:
@@ -547,6 +516,27 @@ class TestReading:
             first = asyncio.ensure_future(anext(reading))
             await self.publish_events(bus, "accepted.a")
             assert (await first).payload == b"accepted.a"
+
+
+class TestRanges:
+    async def test_a_range_holds_everything_between_two_sequences(self, bus):
+        await bus.publish("MAIL", mails(12_000))
+        found = await bus.read_range("MAIL", 2, 11_001)
+        assert [passage.sequence for passage in found] == list(range(2, 11_002))
+        assert found[0] == (b"mail 1", mails(2)[1].subject, 2)
+
+    async def test_what_was_deleted_is_not_in_it(self, bus):
+        await bus.publish("EVENTS", [Message(f"events.accepted.{name}", b"") for name in "abacadaaab"])
+        for doomed in ("a", "b"):
+            await bus.purge("EVENTS", f"events.accepted.{doomed}")
+        for first, last, there in ((1, 9, [4, 6]), (5, 5, []), (5, 6, [6]), (7, 10, []), (1, 10, [4, 6])):
+            assert [passage.sequence for passage in await bus.read_range("EVENTS", first, last)] == there
+
+    async def test_what_the_stream_does_not_have_yet_is_waited_for(self, bus):
+        await bus.publish("MAIL", mails(3))
+        for first in (2, 4):
+            with pytest.raises(RetryLater):
+                await bus.read_range("MAIL", first, 4)
 
 
 class TestStreams:

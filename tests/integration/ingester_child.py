@@ -1,7 +1,7 @@
 """A process that a test may kill.
 
-`run URL FOLDER` ingests until it dies. `run URL FOLDER MOMENT` kills itself at the first such moment as `before cutting` or
-`after inserting events`. `ask FOLDER` prints what ClickHouse counts.
+`run URL FOLDER` ingests until it dies; in the place of a folder there may be the URL of a ClickHouse. `run URL FOLDER MOMENT`
+kills itself at the first such moment as `before cutting` or `after inserting events`. `ask FOLDER` prints what ClickHouse counts.
 """
 
 import asyncio
@@ -16,11 +16,12 @@ from analytics.clickhouse.client import Store
 from analytics.settings import AnalyticsSettings, ClickHouseSettings
 from events.nats_bus import BusSettings, NatsBus
 
-SETTINGS = AnalyticsSettings(batch_rows=10_000, batch_age_seconds=0.2)
+SETTINGS = AnalyticsSettings(batch_rows=10_000, batch_age_seconds=0.2, take_over_seconds=2)
 
 
-def open_store(folder):
-    return Store(ClickHouseSettings(url=f"chdb://{folder}", keep_days=0))
+def open_store(place):
+    """In a folder, or at a server."""
+    return Store(ClickHouseSettings(url=place if "://" in place else f"chdb://{place}", keep_days=0))
 
 
 class Life:
@@ -55,20 +56,28 @@ class MortalBus(Mortal):
     async def bucket(self, name):
         return MortalBucket(await self._real.bucket(name), self._life)
 
-    async def consumer(self, stream, name):
-        return MortalConsumer(await self._real.consumer(stream, name), self._life)
+    async def read_range(self, stream, first, last):
+        return await self._life.around("reading", self._real.read_range(stream, first, last))
 
 
 class MortalBucket(Mortal):
+    def __init__(self, real, life):
+        super().__init__(real, life)
+        self._known = None
+
+    async def get(self, key):
+        entry = await self._real.get(key)
+        if key == "events" and entry is not None:
+            self._known = progress.decode(entry.value)
+        return entry
+
     async def update(self, key, value, revision):
-        step = "settling" if progress.decode(value).inserted else "cutting"
-        return await self._life.around(step, self._real.update(key, value, revision))
-
-
-class MortalConsumer(Mortal):
-    async def ack(self, deliveries):
-        if deliveries:
-            await self._life.around("acknowledging", self._real.ack(deliveries))
+        known = progress.decode(value)
+        is_new = self._known is None or known.range != self._known.range
+        step = "cutting" if is_new else "settling" if known.inserted else "taking over"
+        result = await self._life.around(step, self._real.update(key, value, revision))
+        self._known = known
+        return result
 
 
 class MortalStore(Mortal):

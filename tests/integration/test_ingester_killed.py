@@ -1,6 +1,7 @@
 """kill -9 for the ingester, at any moment: every event is counted once, in the table and in every rollup."""
 
 import asyncio
+import contextlib
 import json
 import random
 import signal
@@ -14,13 +15,14 @@ from events import facts, ids, streams
 from events.bus import Message
 
 CHILD = Path(__file__).with_name("ingester_child.py")
+SERVER = Path(__file__).parents[1] / "clickhouse_over_http.py"
 MONTH_END = 1_796_083_200.0
 EVENTS = 70_000
 MOMENTS = (0.4, 0.6, 0.75, 0.85, 0.95)
-"""When to kill, as shares of the time from cutting a range until its first event is acknowledged."""
+"""When to kill, as shares of the time from cutting a range until it is settled."""
 
 
-STEPS = ("cutting", "inserting events", "inserting campaign_facts", "acknowledging", "settling")
+STEPS = ("cutting", "reading", "inserting events", "inserting campaign_facts", "settling")
 
 
 def some_facts(count=EVENTS, first=0):
@@ -51,14 +53,12 @@ async def wait_for(bucket, condition):
                 return
 
 
-async def kill_while_it_acknowledges(bus, url, folder, bucket):
-    """Kill it when its first range is inserted and hardly written down as such; returns the seconds since the cut."""
+async def kill_when_it_has_settled(url, folder, bucket):
+    """Kill it when its first range is written down as inserted; returns the seconds since the cut."""
     child = await spawn("run", url, folder)
     await wait_for(bucket, lambda found: found.range.last > 0)
-    cut_at, most = time.monotonic(), 0
-    async with asyncio.timeout(60):
-        while (in_flight := (await bus.consumer_state("EVENTS", "ingester")).in_flight) >= most:
-            most = in_flight
+    cut_at = time.monotonic()
+    await wait_for(bucket, lambda found: found.ingested > 0)
     child.kill()
     seconds = time.monotonic() - cut_at
     await child.wait()
@@ -100,7 +100,7 @@ async def test_killed_while_inserting_again_and_again_it_counts_every_event_once
     stated = list(some_facts())
     await nats_bus.publish("EVENTS", [Message(facts.subject_of(fact), facts.encode(fact)) for fact in stated])
     bucket = await nats_bus.bucket(streams.INGEST)
-    seconds = await kill_while_it_acknowledges(nats_bus, nats_server.url, tmp_path, bucket)
+    seconds = await kill_when_it_has_settled(nats_server.url, tmp_path, bucket)
     died_at = [await progress.Book(bucket).read()]
     for moment in MOMENTS:
         if died_at[-1].range.last < EVENTS:
@@ -109,6 +109,50 @@ async def test_killed_while_inserting_again_and_again_it_counts_every_event_once
     assert not all(found.inserted for found in died_at), "it never died between cutting and settling"
     await ingest_all(nats_bus, nats_server.url, tmp_path, EVENTS)
     require_exactly(await ask(tmp_path), dict(Counter(facts.type_of(fact) for fact in stated)))
+
+
+@contextlib.asynccontextmanager
+async def clickhouse(folder, port):
+    """A server, which several ingesters can share; its URL."""
+    options = {"stdout": asyncio.subprocess.PIPE}
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, SERVER, "127.0.0.1", str(port), str(folder), "jetpost", "secret", **options
+    )
+    try:
+        assert await asyncio.wait_for(server.stdout.readline(), 60) == b"ready\n"
+        yield f"http://jetpost:secret@127.0.0.1:{port}/default"
+    finally:
+        server.kill()
+        await server.wait()
+
+
+async def test_several_at_work_of_which_one_after_the_other_is_killed_count_every_event_once(
+    nats_bus, nats_server, tmp_path, free_port
+):
+    rng = random.Random(5)
+    stated = list(some_facts())
+    bucket = await nats_bus.bucket(streams.INGEST)
+    async with clickhouse(tmp_path, free_port()) as url:
+        children = [await spawn("run", nats_server.url, url) for _ in range(3)]
+        owners = set()
+        try:
+            for number, start in enumerate(range(0, EVENTS, 5_000)):
+                told = stated[start : start + 5_000]
+                await nats_bus.publish("EVENTS", [Message(facts.subject_of(fact), facts.encode(fact)) for fact in told])
+                if number % 2:  # one that is at work
+                    await wait_for(bucket, lambda found: bool(found.open))
+                    owners |= {one.owner for one in (await progress.Book(bucket).read()).open}
+                    victim = children.pop(rng.randrange(len(children)))
+                    victim.kill()
+                    await victim.wait()
+                    children.append(await spawn("run", nats_server.url, url))
+            await wait_for(bucket, lambda found: found.ingested >= EVENTS)
+        finally:
+            for child in children:
+                child.kill()
+                await child.wait()
+        assert len(owners) > 1, "one of them did everything"
+        require_exactly(await ask(url), dict(Counter(facts.type_of(fact) for fact in stated)))
 
 
 async def test_killed_before_and_after_each_step_across_the_end_of_a_month_it_counts_every_event_once(

@@ -7,14 +7,16 @@ from collections import Counter
 
 import pytest
 
-from analytics import ingester, rebuild
+from analytics import ingester, progress, rebuild
 from analytics.clickhouse import tables
 from analytics.clickhouse.client import Store
 from analytics.settings import AnalyticsSettings, ClickHouseSettings
-from events import facts, streams
+from events import facts
 from events.bus import Message
 
-SETTINGS = AnalyticsSettings(batch_rows=40, batch_age_seconds=0.01, retry_base_seconds=0.01, retry_max_seconds=0.02)
+SETTINGS = AnalyticsSettings(
+    batch_rows=40, batch_age_seconds=0.01, take_over_seconds=0.2, retry_base_seconds=0.01, retry_max_seconds=0.02
+)
 SUMMED = ("outcomes", "latencies", "failures", "totals")
 
 
@@ -103,9 +105,7 @@ async def settled(bus):
     async with asyncio.timeout(20):
         while True:
             request = await rebuild.look(bus)
-            book = await (await bus.bucket(streams.INGEST)).get("events")
-            last = (await bus.stream_state("EVENTS")).last_sequence
-            if not (request and request.under_way) and book and ingester.progress.decode(book.value).ingested >= last:
+            if not (request and request.under_way) and not await progress.lag(bus):
                 return request
             await asyncio.sleep(0.005)
 

@@ -1,5 +1,5 @@
 from analytics import progress
-from analytics.batching import Range
+from analytics.ranges import Range
 from analytics.web import health
 from analytics.web.models import CampaignInfo, Health, LaneDepth, Progress
 from events import streams
