@@ -49,6 +49,11 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     """PEM file with the key of `cert_file`, without a passphrase."""
     replicas: int = 1
     """Copies of every stream in a cluster: 3 survives the loss of one server."""
+    placement_cluster: str = ""
+    """Which of several clusters keeps the streams, by its name; empty: where NATS puts them, or an operator has."""
+    placement_tags: tuple[str, ...] = ()
+    """Keep the streams on servers that have all of these `server_tags`, such as `disk:nvme`; empty: where NATS puts them, or an
+    operator has. `jetpost setup` moves streams that lie elsewhere, while work goes on."""
     ack_wait_seconds: float = streams.ACK_WAIT_SECONDS
     """After this long without a word from a worker its mails go to another. Must exceed `command_timeout_seconds` plus
     `data_timeout_seconds` of every relay, and be the same in all processes; change it while no campaign runs. The server
@@ -105,7 +110,7 @@ class NatsBus:
 
     async def setup(self) -> None:
         for _, config in self._wanted():
-            await self._ensure("STREAM", config["name"], config)
+            await self._ensure(config)
         for consumer in streams.CONSUMERS:
             await self.create_consumer(consumer)
 
@@ -129,12 +134,16 @@ class NatsBus:
             return nats_config.suffices(there, wanted)
         return False
 
-    async def _ensure(self, kind: str, name: str, config: dict[str, Any]) -> None:
+    async def _ensure(self, config: dict[str, Any]) -> None:
+        name, place = (
+            config["name"],
+            nats_config.placement(self._settings.placement_cluster, self._settings.placement_tags),
+        )
         with contextlib.suppress(errors.StreamMissing):
-            await self._api(f"{kind}.INFO.{name}")
-            await self._api(f"{kind}.UPDATE.{name}", config)
+            there = (await self._api(f"STREAM.INFO.{name}"))["config"]
+            await self._api(f"STREAM.UPDATE.{name}", config | {"placement": place or there.get("placement")})
             return
-        await self._api(f"{kind}.CREATE.{name}", config)
+        await self._api(f"STREAM.CREATE.{name}", config | {"placement": place})
 
     async def create_consumer(self, spec: streams.ConsumerSpec) -> None:
         config = nats_config.consumer_config(spec, self.timing)

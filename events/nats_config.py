@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from events import streams, subjects
@@ -51,6 +51,11 @@ def _store_config(name: str, subjects: list[str], replicas: int) -> dict[str, An
         "allow_rollup_hdrs": True,
         "allow_direct": True,
     }
+
+
+def placement(cluster: str, tags: Sequence[str]) -> dict[str, Any] | None:
+    """Where in a cluster of clusters a stream lies (`Placement` of a stream's configuration); None: wherever."""
+    return {"cluster": cluster, "tags": list(tags)} if cluster or tags else None
 
 
 def consumer_config(spec: streams.ConsumerSpec, timing: streams.Timing) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from process_watching import until
 
 from benchmarks.chaos.cluster import Cluster
 from events import streams, subjects
@@ -53,3 +54,33 @@ async def test_a_consumer_that_changes_its_leader_is_not_called_missing(cluster,
     await patiently(lambda: bus.publish(LANE.stream, [MAIL]))
     (delivery,) = await patiently(lambda: lane.fetch(1, WAIT_SECONDS))
     assert delivery.payload == b"mail"
+
+
+class TaggedCluster(Cluster):
+    """Each server stands in a rack of its own."""
+
+    def _config(self, node):
+        return super()._config(node) | {"server_tags": [f"rack:{node.name[-1]}"]}
+
+
+async def placement_of(settings, stream):
+    bus = await NatsBus.connect(settings, name="test")
+    try:
+        return (await bus._api(f"STREAM.INFO.{stream}"))["config"].get("placement")
+    finally:
+        await bus.close()
+
+
+async def test_streams_lie_where_the_settings_say_and_stay_where_an_operator_put_them(tmp_path):
+    async with TaggedCluster(tmp_path) as cluster:
+        for rack in "23":
+            settings = BusSettings(url=cluster.url, placement_tags=(f"rack:{rack}",))
+            await provision.streams(settings)
+            for stream in ("MAIL", "KV_campaigns"):
+                await until(lambda stream=stream, name=f"nats-{rack}": leads(cluster, name, stream))
+        await provision.streams(BusSettings(url=cluster.url))
+        assert (await placement_of(settings, "MAIL"))["tags"] == ["rack:3"]
+
+
+async def leads(cluster, name, stream):
+    return await cluster.leader(stream) == name
