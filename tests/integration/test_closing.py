@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+from ingesting import ingest_all
 from permitted_bus import PermittedBus
 
 from analytics import closing as closing_loop
-from analytics import ingester
 from analytics.clickhouse.client import Store
 from analytics.closing import Closing
 from analytics.reports import Reports
@@ -47,12 +47,7 @@ async def start_campaign(bus, status="running", planned=3):
 async def state(bus, store, *stated):
     """Publish facts, and have them ingested as they would be."""
     await bus.publish("EVENTS", [Message(facts.subject_of(fact), facts.encode(fact)) for fact in stated])
-    stop = asyncio.Event()
-    task = asyncio.create_task(ingester.run(bus, store, SETTINGS, clock=bus.clock, stop=stop))
-    while (await bus.consumer_state("EVENTS", "ingester")).waiting:  # noqa: ASYNC110 - no event to wait for
-        await asyncio.sleep(0.005)
-    stop.set()
-    await task
+    await ingest_all(bus, store, bus.clock)
 
 
 def accepted(number, at):

@@ -8,10 +8,11 @@ import time
 
 import esps
 import pytest
+from ingesting import ingest_all
 from msgspec.structs import replace
 from permitted_bus import PermittedBus
 
-from analytics import engagement, evidence, ingester, wishes
+from analytics import engagement, evidence, wishes
 from analytics.callbacks import reading, sendgrid
 from analytics.clickhouse.client import Store
 from analytics.errors import ClickHouseUnavailable
@@ -109,15 +110,7 @@ class Stage:
         return found
 
     async def ingest(self):
-        stop = asyncio.Event()
-        task = asyncio.create_task(
-            ingester.run(PermittedBus(self.bus, permissions.INGESTER), self.store, SETTINGS, clock=time.time, stop=stop)
-        )
-        async with asyncio.timeout(30):
-            while (found := await self.bus.consumer_state("EVENTS", "ingester")).waiting + found.in_flight:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)  # nothing here is told of it
-        stop.set()
-        await task
+        await ingest_all(PermittedBus(self.bus, permissions.INGESTER), self.store, time.time)
 
     async def carry_out(self):
         consumer = await self.bus.consumer("EVENTS", "wishes")

@@ -46,7 +46,7 @@ async def weak(tmp_path):
 
 async def test_whatever_is_not_permitted_is_refused_at_once_with_its_subject(weak):
     bucket, blobs = await weak.bucket(streams.CAMPAIGNS), await weak.blobs()
-    consumer = await weak.consumer("EVENTS", "ingester")
+    consumer = await weak.consumer("EVENTS", "wishes")
     refused = {
         "mail.send.pool.gmail.spring": lambda: weak.publish("MAIL", [MAIL]),
         "$JS.API.STREAM.PURGE.MAIL": lambda: weak.purge("MAIL", ">"),
@@ -54,7 +54,7 @@ async def test_whatever_is_not_permitted_is_refused_at_once_with_its_subject(wea
         "$JS.API.CONSUMER.DELETE.MAIL.lane": lambda: weak.delete_consumer("MAIL", "lane"),
         "$JS.API.INFO": weak.storage,
         "$JS.API.DIRECT.GET.EVENTS": lambda: anext(weak.read("EVENTS", ">")),
-        "$JS.API.CONSUMER.MSG.NEXT.EVENTS.ingester": lambda: consumer.fetch(1, 30),
+        "$JS.API.CONSUMER.MSG.NEXT.EVENTS.wishes": lambda: consumer.fetch(1, 30),
         "$JS.API.DIRECT.GET.KV_campaigns.$KV.campaigns.spring": lambda: bucket.get("spring"),
         "$KV.campaigns.spring": lambda: bucket.put("spring", b""),
         "$JS.API.DIRECT.GET.KV_campaigns": bucket.entries,

@@ -71,8 +71,8 @@ async def work(settings):
     """What a worker does, with messages of some size."""
     bus = await NatsBus.connect(settings, name="test")
     await bus.setup()
-    stored = await bus.publish("EVENTS", [Message("events.a.b", bytes(50_000), str(n)) for n in range(200)])
-    consumer = await bus.consumer("EVENTS", "ingester")
+    stored = await bus.publish("EVENTS", [Message("events.unsubscribed.b", bytes(50_000), str(n)) for n in range(200)])
+    consumer = await bus.consumer("EVENTS", "wishes")
     deliveries = await consumer.fetch(50, 5)
     await consumer.ack(deliveries)
     await bus.close()

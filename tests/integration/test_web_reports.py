@@ -1,14 +1,11 @@
 """The web app over what a real ClickHouse (chdb, in memory) counted from facts."""
 
-import asyncio
-
 import httpx
 import msgspec
 import pytest
+from ingesting import ingest_all
 
-from analytics import ingester
 from analytics.reports import Reports
-from analytics.settings import AnalyticsSettings
 from analytics.web import models
 from analytics.web.app import create_app
 from analytics.web.settings import WebSettings
@@ -49,13 +46,7 @@ async def counted(memory_bus, store, clock):
     messages = [Message(facts.subject_of(fact), facts.encode(fact)) for fact in history()]
     await memory_bus.publish("EVENTS", messages)
     clock.now = BEGUN + 10
-    stop = asyncio.Event()
-    settings = AnalyticsSettings(batch_age_seconds=0.01)
-    task = asyncio.create_task(ingester.run(memory_bus, store, settings, clock=clock, stop=stop))
-    while (await memory_bus.consumer_state("EVENTS", "ingester")).waiting:  # noqa: ASYNC110 - no event to wait for
-        await asyncio.sleep(0.005)
-    stop.set()
-    await task
+    await ingest_all(memory_bus, store, clock)
 
 
 async def test_a_report_says_what_the_facts_say(client, counted):

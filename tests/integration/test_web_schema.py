@@ -10,6 +10,7 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from ingesting import ingest_all
 from msgspec.structs import replace
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -18,9 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from analytics import ingester
 from analytics.reports import Reports
-from analytics.settings import AnalyticsSettings
 from analytics.web import server
 from analytics.web.security import COMMAND_HEADER
 from analytics.web.settings import WebSettings
@@ -67,13 +66,7 @@ async def stage(nats_bus, store):
     blobs = await nats_bus.blobs(streams.LINKS)
     await blobs.put(links.blob_name("spring"), links.encode(("https://shop.example/",)))
     await nats_bus.publish("EVENTS", [Message(facts.subject_of(fact), facts.encode(fact)) for fact in history()])
-    stop = asyncio.Event()
-    settings = AnalyticsSettings(batch_age_seconds=0.01)
-    task = asyncio.create_task(ingester.run(nats_bus, store, settings, clock=time.time, stop=stop))
-    while (await nats_bus.consumer_state("EVENTS", "ingester")).waiting:  # noqa: ASYNC110 - no event to wait for
-        await asyncio.sleep(0.005)
-    stop.set()
-    await task
+    await ingest_all(nats_bus, store, time.time)
     return nats_bus
 
 

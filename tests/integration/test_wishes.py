@@ -1,11 +1,10 @@
 """What recipients ask for, carried out: from a fact that names a mail to the suppression list, over a real ClickHouse."""
 
-import asyncio
-
 import pytest
+from ingesting import ingest_all
 from permitted_bus import PermittedBus
 
-from analytics import evidence, ingester, lifting, wishes
+from analytics import evidence, lifting, wishes
 from analytics.clickhouse.client import Store
 from analytics.errors import ClickHouseUnavailable
 from analytics.settings import AnalyticsSettings, ClickHouseSettings
@@ -59,16 +58,7 @@ async def state(bus, *told):
 async def ingest(bus, store):
     """A function that brings what is on the bus into ClickHouse."""
 
-    async def run():
-        stop = asyncio.Event()
-        task = asyncio.create_task(ingester.run(bus, store, SETTINGS, clock=bus.clock, stop=stop))
-        async with asyncio.timeout(20):
-            while (found := await bus.consumer_state("EVENTS", "ingester")).waiting + found.in_flight:
-                await bus.wait_for_change(0.005)
-        stop.set()
-        await task
-
-    return run
+    return lambda: ingest_all(bus, store, bus.clock)
 
 
 @pytest.fixture
