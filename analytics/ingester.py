@@ -12,6 +12,7 @@ ClickHouse is away nothing is dropped: events wait on the bus.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -41,14 +42,20 @@ async def run(
         await patience.insist(store.migrate)
         bucket = await patience.insist(lambda: bus.bucket(streams.INGEST))
         worker = RangeWorker(bus, Book(bucket), store, settings, clock, patience, Patience("insert", settings, stop))
-        refilling = Refilling(worker, bucket, store, clock, patience)
-        await refilling.leave_a_lost_stream()
-        await worker.take_over_all()
-        await refilling.fill_if_emptied()
-        while not stop.is_set():
-            await refilling.rebuild_if_asked()
-            if not await worker.ingest_next():
-                await sleep(settings.batch_age_seconds / _LOOKS, stop)
-        await worker.ingest_rest()
+        with contextlib.closing(worker):
+            await _work(worker, Refilling(worker, bucket, store, clock, patience), settings, stop)
     except Stopped:
         _log.warning("stopping without what was begun: it stays on the bus")
+
+
+async def _work(worker: RangeWorker, refilling: Refilling, settings: AnalyticsSettings, stop: asyncio.Event) -> None:
+    await refilling.leave_a_lost_stream()
+    await refilling.notice_if_emptied()
+    await refilling.fill_if_emptied()
+    await worker.take_over_all()
+    while not stop.is_set():
+        await refilling.fill_if_emptied()
+        await refilling.rebuild_if_asked()
+        if not await worker.ingest_next():
+            await sleep(settings.batch_age_seconds / _LOOKS, stop)
+    await worker.ingest_rest()

@@ -3,13 +3,14 @@
 There is one entry for all ingesters, changed with optimistic locking only. A range is cut by one of them, its **owner** until
 its lease is over; it stays **open** until somebody knows that it is in ClickHouse. Whoever finds an open range whose lease is
 over takes it over, and inserts it again with the same token. Owners and leases spare work; that every event is counted once
-rests on the ranges and their tokens alone.
+rests on the ranges and their tokens.
 
 What changes the entry is pure: the clock is passed in.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from typing import Final
@@ -17,12 +18,15 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from analytics.ranges import Range
+from analytics.ranges import REMEMBERED_INSERTS, Range
 from events import streams
 from events.bus import Bucket, Bus
 from events.errors import RevisionMismatch
 
+_PAUSE_SECONDS: Final = 0.02
 _KEY: Final = "events"
+MOST_BEHIND_AN_OPEN_RANGE: Final = REMEMBERED_INSERTS // 4
+"""Ranges. An insert across the ends of months makes several blocks, each of which has a token."""
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +36,8 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     until: float = 0.0
     """Unix seconds: it is the owner's until then."""
+    number: int = 0
+    """Of the cut, in this life of the stream."""
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +58,12 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     open: tuple[Open, ...] = ()
     """In the order of the stream. Everything else up to the newest range is in ClickHouse."""
     hold: Hold | None = None
+    refill: bool = False
+    """ClickHouse was found without what had been ingested: everything is to be ingested again."""
+    cuts: int = 0
+    """How many ranges were cut in this life."""
+    busy_until: float = 0.0
+    """Unix seconds: until then owners of ranges that others took over from them may believe that these are theirs."""
 
     def __post_init__(self) -> None:
         if not self.inserted and not self.open:
@@ -81,6 +93,15 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
                 return one
         return None
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many ranges were cut behind an open one that ClickHouse might forget the token of that."""
+        return bool(self.open) and self.cuts - self.open[0].number >= MOST_BEHIND_AN_OPEN_RANGE
+
+    def may_be_inserted_until(self) -> float:
+        """Unix seconds: until then somebody may begin to insert something of this life; 0: nobody may."""
+        return max((self.busy_until, *(one.until for one in self.open)))
+
     def held_from(self, owner: str, now: float) -> bool:
         """Whether somebody else is about to begin again, so that this one must not cut."""
         return self.hold is not None and self.hold.owner != owner and now < self.hold.until
@@ -96,14 +117,19 @@ def beginning(after: int = 0) -> Progress:
 
 
 def with_cut(progress: Progress, span: Range, owner: str, until: float) -> Progress:
-    opened = Open(range=span, owner=owner, until=until)
-    return replace(progress, range=span, inserted=False, open=(*progress.open, opened), hold=None)
+    number = progress.cuts + 1
+    opened = Open(range=span, owner=owner, until=until, number=number)
+    open_ranges = (*progress.open, opened)
+    return replace(progress, range=span, inserted=False, open=open_ranges, hold=None, cuts=number)
 
 
 def with_owner(progress: Progress, span: Range, owner: str, until: float) -> Progress:
     """The range becomes, or stays, the owner's."""
-    open_ranges = (Open(range=span, owner=owner, until=until) if one.range == span else one for one in progress.open)
-    return replace(progress, open=tuple(open_ranges))
+    before = next(one for one in progress.open if one.range == span)
+    after = replace(before, owner=owner, until=until)
+    busy_until = progress.busy_until if before.owner == owner else max(progress.busy_until, before.until)
+    open_ranges = tuple(after if one is before else one for one in progress.open)
+    return replace(progress, open=open_ranges, busy_until=busy_until)
 
 
 def without(progress: Progress, span: Range) -> Progress:
@@ -156,7 +182,10 @@ class Book:
             try:
                 await self.write(wanted)
             except RevisionMismatch:
+                known = self._revision
                 await self.read()
+                if self._revision == known:  # a copy of the bucket that lags behind answered
+                    await asyncio.sleep(_PAUSE_SECONDS)
             else:
                 return True
         return False

@@ -14,7 +14,7 @@ from analytics import progress
 from analytics.clickhouse.client import Store
 from analytics.inserting import Inserter
 from analytics.patience import Patience
-from analytics.progress import Book, Progress
+from analytics.progress import Book, Open, Progress
 from analytics.ranges import Cutter, Policy, Range, next_range
 from analytics.reading import ReadAhead
 from analytics.settings import AnalyticsSettings
@@ -62,22 +62,27 @@ class RangeWorker:
         self._settings = settings
         self._clock = clock
         self._cutter = Cutter(Policy(rows=settings.batch_rows, age_seconds=settings.batch_age_seconds))
+        self._patience = patience
         self._insist = patience.insist
         self._failed = False
         """It had to give up a range: others may take the next one first."""
 
+    @property
+    def lease_seconds(self) -> float:
+        return self._settings.take_over_seconds
+
     def lease(self) -> float:
         """Until when what is taken now is ours."""
-        return self._clock() + self._settings.take_over_seconds
+        return self._clock() + self.lease_seconds
 
     async def ingest_next(self) -> bool:
         """Bring the next range home; False where nothing is due."""
         known = await self._insist(self.book.read)
         grace = self._settings.take_over_seconds / 4 if self._failed else 0.0
         if left := known.lapsed(self._clock() - grace):
-            await self.take_over(left.range)
+            await self.take_over(left)
             return True
-        if known.held_from(self.name, self._clock()):
+        if known.is_crowded or known.held_from(self.name, self._clock()):
             return False
         events = await self.events()
         span = self._cutter.due(known.cut, events, self._clock())
@@ -86,29 +91,32 @@ class RangeWorker:
         following = next_range(span.last, events, self._settings.batch_rows)
         return await self._ingest(span, following)
 
+    def close(self) -> None:
+        self._ahead.forget()
+
     async def ingest_rest(self) -> None:
         """What is there, however new, as far as it is a batch."""
         known = await self._insist(self.book.read)
         span = next_range(known.cut, await self.events(), self._settings.batch_rows)
-        if span is not None and not known.held_from(self.name, self._clock()):
+        if span is not None:
             await self._ingest(span)
 
     async def take_over_all(self) -> None:
-        """Bring home whatever is open, without waiting until its lease is over: harmless where its owner is alive."""
+        """Bring home whatever is open, without waiting until its lease is over: its owner most likely died with its process."""
         for left in (await self._insist(self.book.read)).open:
-            await self.take_over(left.range)
+            await self.take_over(left)
 
-    async def take_over(self, span: Range) -> None:
-        """Bring home an open range of another's, or of an earlier life of this process."""
+    async def take_over(self, left: Open) -> None:
+        """Bring home an open range of another's, or of an earlier life of this process, unless it was taken meanwhile."""
         origin, until = self.book.progress.origin, self.lease()
 
         def take(known: Progress) -> Progress | None:
-            is_open = known.origin == origin and known.has_open(span)
-            return progress.with_owner(known, span, self.name, until) if is_open else None
+            is_left = known.origin == origin and left in known.open
+            return progress.with_owner(known, left.range, self.name, until) if is_left else None
 
-        if await self._change(take):
-            _log.info("inserting events %d to %d again", span.first, span.last)
-            await self._bring_home(Taken(span, origin, self.book.progress.token(span), until))
+        if await self._change(take) or self._has(left.range, origin):
+            _log.info("inserting events %d to %d again", left.range.first, left.range.last)
+            await self._bring_home(Taken(left.range, origin, self.book.progress.token(left.range), until))
 
     async def events(self) -> StreamState:
         return await self._insist(lambda: self._bus.stream_state(streams.EVENTS.name))
@@ -119,7 +127,7 @@ class RangeWorker:
 
         def cut(known: Progress) -> Progress | None:
             is_next = known.origin == origin and known.cut == span.first - 1
-            may = is_next and not known.held_from(self.name, self._clock())
+            may = is_next and not known.is_crowded and not known.held_from(self.name, self._clock())
             return progress.with_cut(known, span, self.name, until) if may else None
 
         # It may be ours although nothing was changed: by a write whose answer was lost.
@@ -136,7 +144,7 @@ class RangeWorker:
         try:
             messages = await self._insist(lambda: self._read(taken))
             if following is not None and following.size >= self._settings.batch_rows:
-                self._ahead.begin(following)
+                self._ahead.begin(taken.origin, following)
             await self._inserter.insert(
                 messages,
                 taken.token,
@@ -152,29 +160,35 @@ class RangeWorker:
 
     async def _read(self, taken: Taken) -> Sequence[Passage]:
         await self._make_sure(taken)
-        return await self._ahead.read(taken.span)
+        return await self._ahead.read(taken.origin, taken.span)
 
     def _knows(self, known: Progress, taken: Taken) -> bool:
         return known.origin == taken.origin and known.has_open(taken.span)
 
     async def _make_sure(self, taken: Taken) -> None:
-        """Before a range is read or inserted: it may have been another's for so long that ClickHouse has forgotten its token.
+        """Before a range is read or inserted: another may have taken it over, and it may be so long ago that ClickHouse has
+        forgotten its token.
 
-        Raises `_Lost` when its lease is over: whoever cannot bring it home lets others try.
+        Raises `RetryLater`, and `_Lost` also when its lease is over: whoever cannot bring it home lets others try.
         """
         if self._clock() >= taken.until:
             self._failed = True
             raise _Lost
+        if not self._is_mine(await self.book.read(), taken):
+            raise _Lost
+
+    def _is_mine(self, known: Progress, taken: Taken) -> bool:
+        return known.origin == taken.origin and known.has_open(taken.span, self.name)
 
     async def _keep(self, taken: Taken) -> None:
-        """After a step that took its time: the lease begins anew once half of it is over. Raises `RetryLater` and `_Lost`."""
+        """After a step that took its time: the lease begins anew once half of it is over. Raises `_Lost`."""
         if self._clock() < taken.until - self._settings.take_over_seconds / 2:
             return
         until = self.lease()
 
         def renew(known: Progress) -> Progress | None:
-            is_ours = self._knows(known, taken) and known.has_open(taken.span, self.name)
-            return progress.with_owner(known, taken.span, self.name, until) if is_ours else None
+            is_mine = self._is_mine(known, taken)
+            return progress.with_owner(known, taken.span, self.name, until) if is_mine else None
 
         if not await self._change(renew):
             raise _Lost
@@ -183,10 +197,11 @@ class RangeWorker:
     async def _wait_for_turn(self, taken: Taken) -> None:
         """Everything before the range is in ClickHouse; what its owner does not come to is done here. Raises `_Lost`."""
         while self.book.progress.ingested < taken.span.first - 1:
+            self._patience.go_on_unless_stopped()
             if not self._knows(self.book.progress, taken):
                 raise _Lost
             if left := self.book.progress.lapsed(self._clock(), before=taken.span.first):
-                await self.take_over(left.range)
+                await self.take_over(left)
             else:
                 await asyncio.sleep(_TURN_LOOK_SECONDS)
             await self._keep(taken)

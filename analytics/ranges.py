@@ -6,9 +6,14 @@ range means the same events today and after a crash.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from events.bus import StreamState
+
+REMEMBERED_INSERTS: Final = 1_000
+"""How many inserts a table of ClickHouse recognises by token. A few are under way; the rest is for those who come late."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,20 +15,20 @@ class ReadAhead:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._span: Range | None = None
+        self._key: tuple[str, Range] | None = None
         self._reading: asyncio.Task[Sequence[Passage]] | None = None
 
-    async def read(self, span: Range) -> Sequence[Passage]:
-        """Raises `RetryLater` and can be called again."""
-        if self._reading is None or self._span != span:
+    async def read(self, origin: str, span: Range) -> Sequence[Passage]:
+        """`origin` names the life of the stream. Raises `RetryLater` and can be called again."""
+        if self._reading is None or self._key != (origin, span):
             return await self._read(span)
         reading, self._reading = self._reading, None
         return await reading
 
-    def begin(self, span: Range) -> None:
+    def begin(self, origin: str, span: Range) -> None:
         """Read what is likely to be asked for next."""
         self.forget()
-        self._span, self._reading = span, asyncio.create_task(self._read(span))
+        self._key, self._reading = (origin, span), asyncio.create_task(self._read(span))
 
     def forget(self) -> None:
         if self._reading is not None:

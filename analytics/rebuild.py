@@ -29,6 +29,8 @@ class Rebuild(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["asked", "filling", "done", "refused"] = "asked"
     last: int = 0
     """While filling: ClickHouse is full again when it has the events up to here."""
+    origin: str = ""
+    """Which life of EVENTS is being filled in (`progress.Progress`)."""
     reason: str = ""
     """Why it was refused."""
 

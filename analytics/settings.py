@@ -47,8 +47,8 @@ class AnalyticsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Insert at the latest when the oldest event is this old. At 8,000 events/s the dashboard is then 1.8 s behind at most; every
     insert costs about 50 ms of CPU beside what its events cost."""
     take_over_seconds: float = 60.0
-    """Take over what another ingester began and has not finished for this long: then it is gone with its machine. One that is
-    started again on the same machine takes over at once."""
+    """Take over what another ingester began and has not finished for this long: then it is gone with its machine. One that starts
+    takes over at once whatever is open. Must exceed the time of an insert, `clickhouse.timeout_seconds` at most."""
     retry_base_seconds: float = 0.5
     """First wait when ClickHouse or NATS do not answer; doubles each time."""
     retry_max_seconds: float = 15.0

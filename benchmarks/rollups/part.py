@@ -49,7 +49,7 @@ async def _measure(folder: Path, events: int, arguments: argparse.Namespace, con
     store, bus = Watched(settings), MemoryBus()
     await bus.setup()
     await store.migrate()
-    ((has_events,),) = await store.query("has_events")
+    ((has_events,),) = await store.query("has_events", until=2**63)
     filled = 0.0 if has_events else _fill(settings, events, arguments, console)
     ((rows, _),) = await store.query("holdings")
     store.seconds.clear()

@@ -16,6 +16,7 @@ from events import facts, ids, states
 from events.bus import Record
 from events.ledger import Ledger
 
+EVER = 2**63
 AT = 1_796_083_195.0
 """Five seconds before a month ends."""
 MONTH_END = AT + 5
@@ -99,9 +100,10 @@ async def test_migrating_twice_applies_nothing_twice(store):
 
 
 async def test_a_new_database_has_no_events(store):
-    assert await store.query("has_events") == [(0,)]
+    assert await store.query("has_events", until=EVER) == [(0,)]
     await insert(store, [accepted(1)])
-    assert await store.query("has_events") == [(1,)]
+    assert await store.query("has_events", until=EVER) == [(1,)]
+    assert await store.query("has_events", until=0) == [(0,)]
 
 
 async def test_repeating_an_insert_with_its_token_counts_nothing_twice_across_a_month_boundary(store):
@@ -377,5 +379,5 @@ async def test_a_question_that_is_none_is_refused(store):
 async def test_a_server_that_is_not_there_is_unavailable(free_port):
     away = Store(ClickHouseSettings(url=f"http://127.0.0.1:{free_port()}/jetpost"))
     with pytest.raises(ClickHouseUnavailable):
-        await away.query("has_events")
+        await away.query("has_events", until=EVER)
     await away.close()

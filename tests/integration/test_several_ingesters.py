@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 from process_watching import until
 
 from analytics import ingester, progress, rebuild
@@ -36,6 +37,16 @@ class WatchedStore(Store):
         self.away = False
         self.holds_up = ""
         self.held_up, self.goes_on = asyncio.Event(), asyncio.Event()
+        self.cannot_empty = False
+        self.tried_to_empty = asyncio.Event()
+        self.emptied = asyncio.Event()
+
+    async def empty(self):
+        if self.cannot_empty:
+            self.tried_to_empty.set()
+            raise ClickHouseUnavailable("the test made it so")
+        await super().empty()
+        self.emptied.set()
 
     async def insert(self, table, columns, token):
         await self._pass("before")
@@ -105,6 +116,16 @@ async def settled(bus):
     await until(nothing_lags)
 
 
+async def all_work(bus, stores):
+    """Returns when each has begun, which takes over what is open then, and has brought something home."""
+    async with asyncio.timeout(20):
+        while not all(store.tokens for store in stores):
+            await publish(bus, *(facts.EmailOpened("before", 1e9, "m1", "") for _ in range(20)))
+            await settled(bus)
+    for store in stores:
+        store.tokens.clear()
+
+
 async def counted(store):
     """Mails in the table, and accepted by the table, by totals, by rates and by the latency histogram."""
     reports = Reports(store)
@@ -116,12 +137,10 @@ async def counted(store):
 
 async def test_they_share_the_work_and_each_range_is_inserted_by_one_of_them(bus, stores):
     async with running(bus, *stores, take_over_seconds=HOURS):
+        await all_work(bus, stores)
         for start in range(0, 1_000, 100):
             await publish(bus, *accepted(start, 100))
             await settled(bus)
-            if start == 0:  # those who begin take over what is open when they do
-                for store in stores:
-                    store.tokens.clear()
     assert await counted(stores[0]) == {1_000}
     inserts = Counter(itertools.chain.from_iterable(store.tokens for store in stores))
     assert set(inserts.values()) == {1}
@@ -144,9 +163,7 @@ async def test_what_one_leaves_open_that_is_gone_another_brings_home(bus, stores
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_while_one_hangs_the_others_go_on_and_take_over_and_it_repeats_nothing_when_it_comes_back(
-    bus, stores, moment
-):
+async def test_while_one_hangs_the_others_go_on_and_what_it_inserts_when_it_comes_back_counts_once(bus, stores, moment):
     hanging, *others = stores
     hanging.holds_up = moment
     await publish(bus, *accepted(0, 20))
@@ -180,65 +197,57 @@ async def test_one_that_could_not_reach_clickhouse_for_long_does_not_insert_what
     assert await counted(stores[0]) == {40}
 
 
-async def test_clicks_are_timed_when_everything_before_them_is_there(bus, stores):
-    slow, quick, _ = stores
-    slow.holds_up = "before"
+async def one_holds_up_what_another_waits_for(bus, stores):
+    """One of two ingesters has a range of mails and hangs, the other one of clicks in them; returns the one that hangs."""
+    await all_work(bus, stores)
+    for store in stores:
+        store.holds_up = "before"
     await publish(bus, *accepted(0, 20))
-    async with running(bus, slow, take_over_seconds=HOURS):
-        await slow.held_up.wait()
-        await publish(bus, facts.EmailClicked("spring", 1e9 + 1, "m3", "", 1, "https://shop.example/"))
-        # A third begins later: it would take over at once what is open when it begins.
-        async with _begun(bus, quick):
-            bucket = await bus.bucket(streams.INGEST)
+    await until(lambda: any(store.held_up.is_set() for store in stores))
+    (slow,) = (store for store in stores if store.held_up.is_set())
+    (quick,) = (store for store in stores if store is not slow)
+    quick.holds_up = ""
+    await publish(bus, facts.EmailClicked("spring", 1e9 + 1, "m3", "", 1, "https://shop.example/"))
+    bucket = await bus.bucket(streams.INGEST)
 
-            async def both_are_open():
-                return len((await progress.Book(bucket).read()).open) == 2
+    async def both_are_open():
+        return len((await progress.Book(bucket).read()).open) == 2
 
-            await until(both_are_open)
-            slow.holds_up = ""
-            slow.goes_on.set()
-            await settled(bus)
-    found = await Reports(quick, bus.clock).engagement("spring")
+    await until(both_are_open)
+    return slow
+
+
+async def test_clicks_are_timed_when_everything_before_them_is_there(bus, stores):
+    async with running(bus, *stores[:2], take_over_seconds=HOURS):
+        slow = await one_holds_up_what_another_waits_for(bus, stores[:2])
+        slow.holds_up = ""
+        slow.goes_on.set()
+        await settled(bus)
+    found = await Reports(stores[0], bus.clock).engagement("spring")
     assert (found.clicks, found.machine_clicks) == (1, 1), "a second after its mail it was no person"
 
 
-@contextlib.asynccontextmanager
-async def _begun(bus, store):
-    """An ingester that has begun when nothing was open."""
-    hidden = _HidesWhatIsOpen(bus)
-    async with running(hidden, store, take_over_seconds=HOURS):
-        yield
-
-
-class _HidesWhatIsOpen:
-    """A bus whose first look at the book is one of before."""
-
-    def __init__(self, bus):
-        self._bus = bus
-
-    def __getattr__(self, name):
-        return getattr(self._bus, name)
-
-    async def bucket(self, name):
-        return _OldBook(await self._bus.bucket(name))
-
-
-class _OldBook:
-    def __init__(self, bucket):
-        self._bucket = bucket
-        self._looks = 0
-
-    def __getattr__(self, name):
-        return getattr(self._bucket, name)
-
-    async def get(self, key):
-        self._looks += key == "events"
-        return None if self._looks <= 3 and key == "events" else await self._bucket.get(key)
+async def test_not_too_many_ranges_are_cut_behind_one_that_is_open(bus, stores):
+    """ClickHouse would forget its token."""
+    gone, other, _ = stores
+    gone.holds_up = "after"
+    await publish(bus, *accepted(0, 20))
+    async with running(bus, gone) as (lost,):
+        await gone.held_up.wait()
+        lost.cancel()
+    book = progress.Book(await bus.bucket(streams.INGEST))
+    await book.change(lambda known: replace(known, cuts=progress.MOST_BEHIND_AN_OPEN_RANGE + 1))
+    await publish(bus, *accepted(20, 100))
+    async with running(bus, other) as _:
+        await settled(bus)
+    ((_, first), *_) = other.tokens
+    assert first.endswith(":1-20"), "nothing was cut before that"
+    assert await counted(other) == {120}
 
 
 async def test_a_rebuild_while_several_are_at_work_counts_everything_once(bus, stores):
     await publish(bus, *accepted(0, 200))
-    async with running(bus, *stores, take_over_seconds=HOURS):
+    async with running(bus, *stores):
         await settled(bus)
         await rebuild.ask(bus, drop_older=False, now=bus.clock())
         for start in range(200, 300, 10):
@@ -259,6 +268,46 @@ async def test_several_that_find_clickhouse_emptied_fill_it_once(bus, stores):
         await settled(bus)
     await stores[0].empty()
     await publish(bus, *accepted(200, 5))
-    async with running(bus, *stores, take_over_seconds=HOURS):
+    async with running(bus, *stores):
         await settled(bus)
     assert await counted(stores[0]) == {205}
+
+
+async def test_one_that_is_emptied_while_a_range_is_open_is_filled_again(bus, stores):
+    gone, *others = stores
+    await publish(bus, *accepted(0, 200))
+    async with running(bus, *others):
+        await settled(bus)
+    gone.holds_up = "before"
+    await publish(bus, *accepted(200, 20))
+    async with running(bus, gone) as (lost,):
+        await gone.held_up.wait()
+        lost.cancel()
+    await others[0].empty()
+    others[0].emptied.clear()
+    others[1].emptied.clear()
+    async with running(bus, *others):
+        await until(lambda: others[0].emptied.is_set() or others[1].emptied.is_set())
+        await settled(bus)
+    assert await counted(others[0]) == {220}
+
+
+async def test_one_that_could_not_empty_the_tables_for_long_leaves_no_gap_in_what_others_filled(bus, stores):
+    cut_off, *others = stores
+    cut_off.cannot_empty = True
+    await publish(bus, *accepted(0, 200))
+    async with running(bus, cut_off):
+        await settled(bus)
+        await rebuild.ask(bus, drop_older=False, now=bus.clock())
+        await cut_off.tried_to_empty.wait()
+        async with running(bus, *others):
+
+            async def done():
+                return (await rebuild.look(bus)).state == "done"
+
+            await until(done)
+            assert await counted(others[0]) == {200}
+            cut_off.cannot_empty = False
+            await cut_off.emptied.wait()
+            await settled(bus)
+    assert await counted(others[0]) == {200}

@@ -14,10 +14,8 @@ from clickhouse_connect.driver.client import Client
 
 from analytics import errors
 from analytics.clickhouse import sharding, tables
+from analytics.ranges import REMEMBERED_INSERTS
 from analytics.settings import ClickHouseSettings
-
-REMEMBERED_INSERTS: Final = 1_000
-"""How many inserts a table recognises by token. One at a time is under way; the rest is for ingesters to come."""
 
 _FILE: Final = re.compile(r"(\d{4})_(\w+)\.sql")
 _PLACEHOLDER: Final = re.compile(r"\$\{([^}]+)\}")

@@ -38,7 +38,7 @@ def test_ingested_is_what_lies_before_everything_open():
 def test_a_range_whose_lease_is_over_is_the_next_ingester_s():
     known = with_three_open()
     assert known.lapsed(99.9) is None
-    assert known.lapsed(101.0) == Open(range=Range(1, 10), owner="a", until=100.0)
+    assert known.lapsed(101.0) == Open(range=Range(1, 10), owner="a", until=100.0, number=1)
     known = progress.with_owner(known, Range(1, 10), "c", 200.0)
     assert known.lapsed(101.0).range == Range(11, 20)
     assert known.lapsed(101.0, before=20) is None, "it is not before the range that waits"

@@ -81,6 +81,7 @@ async def test_a_lane_whose_addresses_bounce_stays_stopped_when_it_moves_to_anot
     await queue(world, 120, refused("hard"))
     worker = await world.start(settings=TWO)
     await world.until(lambda: is_stopped(world))
+    await world.until(lambda: lane_of(worker).stopped)
     worker._router.move(lane_of(worker), "backup")
     assert lane_of(worker).stopped
     await nothing_of_it_goes_through(world.relays["backup"])
@@ -102,6 +103,7 @@ async def test_a_lane_that_is_blocked_does_not_go_on_through_the_next_pool_by_it
     await queue(world, 120, refused("block"))
     worker = await world.start(settings=TWO)
     await world.until(lambda: is_stopped(world))
+    await world.until(lambda: lane_of(worker).stopped)  # the sender has heard of it, too
     goes_down(world, worker, "main")
     assert lane_of(worker).pool == "main"
     await nothing_of_it_goes_through(world.relays["backup"])
