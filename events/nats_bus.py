@@ -171,7 +171,12 @@ class NatsBus:
         return ConsumerState(waiting=info["num_pending"], in_flight=info["num_ack_pending"])
 
     async def stream_state(self, stream: str) -> StreamState:
-        state = (await self._api(f"STREAM.INFO.{stream}"))["state"]
+        info = await self._api(f"STREAM.INFO.{stream}")
+        if not info.get("cluster", {"leader": "the only server"}).get("leader"):
+            raise errors.BusUnavailable(
+                f"stream {stream} has no leader for the moment"
+            )  # any copy answered, maybe an old one
+        state = info["state"]
         return StreamState(
             messages=state["messages"],
             bytes=state["bytes"],

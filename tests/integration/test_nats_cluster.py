@@ -71,6 +71,26 @@ async def placement_of(settings, stream):
         await bus.close()
 
 
+async def test_a_copy_without_a_leader_does_not_say_how_much_there_is(cluster, bus):
+    await patiently(lambda: bus.publish(LANE.stream, [MAIL]))
+    leader = await cluster.leader(LANE.stream)
+    others = [leader, next(name for name in cluster.names if name != leader)]
+    for name in others:
+        await cluster.stop(name)
+    said = set()
+
+    async def is_refused():
+        try:
+            await bus.stream_state(LANE.stream)
+        except RetryLater as error:
+            said.add(str(error))
+        return "stream MAIL has no leader for the moment" in said
+
+    await until(is_refused, WAIT_SECONDS)
+    await asyncio.gather(*map(cluster.start, others))
+    assert (await patiently(lambda: bus.stream_state(LANE.stream))).messages == 1
+
+
 async def test_streams_lie_where_the_settings_say_and_stay_where_an_operator_put_them(tmp_path):
     async with TaggedCluster(tmp_path) as cluster:
         for rack in "23":
