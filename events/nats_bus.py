@@ -32,6 +32,9 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str = "nats://127.0.0.1:4222"
     """One address, or several separated by commas."""
+    randomize: bool = True
+    """Of several addresses try one at random, so that clients spread over the servers. Without it they are tried in the order
+    given: put the server of each host first in its own settings."""
     user: str = ""
     """For servers that ask for user and password; empty: none."""
     password: str = ""
@@ -57,7 +60,8 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     ack_wait_seconds: float = streams.ACK_WAIT_SECONDS
     """After this long without a word from a worker its mails go to another. Must exceed `command_timeout_seconds` plus
     `data_timeout_seconds` of every relay, and be the same in all processes; change it while no campaign runs. The server
-    remembers message ids for three times as long, which costs it memory."""
+    remembers message ids for three times as long, which costs it memory. Not below 10 on a cluster: a server that is cut off goes
+    on for 20 s as if it were not."""
     sync_always: bool = False
     """The server syncs whatever it stores (`sync_interval: always`). Then messages go in batches, which it syncs once each; any
     other single server spends less on the messages without a batch."""

@@ -19,6 +19,7 @@ def options(settings: BusSettings) -> dict[str, Any]:
     """Those of nats-py's `connect`. Raises `BusError`, which names the setting that cannot be used."""
     found: dict[str, Any] = {
         "servers": [address.strip() for address in settings.url.split(",")],
+        "dont_randomize": not settings.randomize,
         "reconnect_time_wait": 0.5,
         "connect_timeout": 5,
         "pending_size": 0,  # while the connection is lost calls fail at once, rather than take effect some time later
