@@ -1,6 +1,6 @@
 #!/bin/sh
-# Gets the Debian packages that some tests need: Postfix (a real relay and smtp-sink) and Chromium (the dashboard) are
-# installed, Postfix without any configuration, so that no mail server starts. Exim and OpenSMTPD would drive Postfix out
+# Gets the Debian packages that some tests need: Postfix (a real relay and smtp-sink), Chromium (the dashboard) and iproute2
+# (hosts of one's own) are installed, Postfix without any configuration, so that no mail server starts. Exim and OpenSMTPD would drive Postfix out
 # and are only unpacked into .cache/mtas, with saslpasswd2 for Postfix's AUTH and opendkim, whose package would start it;
 # what they link with is installed.
 # Prometheus and Dovecot, which would start as well, are unpacked beside them. A root file system with Python and nothing
@@ -13,6 +13,7 @@ root=.cache/root
 missing=""
 [ -x /usr/sbin/smtp-sink ] || missing="$missing postfix"
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
+command -v ip >/dev/null || missing="$missing iproute2"
 unpacked=""
 [ -x $folder/usr/sbin/exim4 ] || unpacked="$unpacked exim4-daemon-light"
 [ -x $folder/usr/sbin/smtpd ] || unpacked="$unpacked opensmtpd"
