@@ -147,7 +147,14 @@ class Entry(NamedTuple):
 class Bucket(Protocol):
     """A small, durable map of keys to values, with optimistic locking."""
 
-    async def get(self, key: str) -> Entry | None: ...
+    async def get(self, key: str) -> Entry | None:
+        """The newest value."""
+        ...
+
+    async def glance(self, key: str) -> Entry | None:
+        """The same for those who may ask for single keys alone: in a cluster it may be a moment old, and on a host that was cut
+        off much older."""
+        ...
 
     async def put(self, key: str, value: bytes) -> int: ...
 
@@ -254,7 +261,11 @@ class Bus(Protocol):
     def read(
         self, stream: str, filter_subject: str, *, from_sequence: int = 1, follow: bool = False
     ) -> AsyncIterator[Record]:
-        """Messages in order, without consuming them, to the end as it was at the start; with `follow`, on and on."""
+        """Messages in order, without consuming them, to the end as it was at the start; with `follow`, on and on.
+
+        None that had been stored by then is left out. Raises `BusUnavailable` where nobody answers who has all of them, with
+        `follow` some seconds after that began.
+        """
         ...
 
     async def read_range(self, stream: str, first: int, last: int) -> Sequence[Passage]:

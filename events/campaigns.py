@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from events import facts, schemas, streams, subjects
-from events.bus import Bus, Message
+from events.bus import Bus, Entry, Message
 from events.errors import BusError, RevisionMismatch
 from events.facts import CampaignReopened
 from events.schemas import Campaign
@@ -129,7 +129,15 @@ async def all_of(bus: Bus) -> list[Campaign]:
 
 async def get(bus: Bus, campaign_id: str) -> Campaign:
     """Raises `CampaignNotFound`."""
-    entry = await (await bus.bucket(streams.CAMPAIGNS)).get(campaign_id)
+    return _decoded(campaign_id, await (await bus.bucket(streams.CAMPAIGNS)).get(campaign_id))
+
+
+async def glance(bus: Bus, campaign_id: str) -> Campaign:
+    """As `get`, for what never changes of a campaign (`Bucket.glance`). Raises `CampaignNotFound`."""
+    return _decoded(campaign_id, await (await bus.bucket(streams.CAMPAIGNS)).glance(campaign_id))
+
+
+def _decoded(campaign_id: str, entry: Entry | None) -> Campaign:
     if entry is None or entry.deleted:
         raise CampaignNotFound(f"There is no campaign {campaign_id!r}. `jetpost status` lists those there are.")
     return schemas.decode_campaign(entry.value)
@@ -143,14 +151,12 @@ async def change(bus: Bus, campaign_id: str, transition: Transition) -> Campaign
     bucket = await bus.bucket(streams.CAMPAIGNS)
     while True:
         entry = await bucket.get(campaign_id)
-        if entry is None or entry.deleted:
-            raise CampaignNotFound(f"There is no campaign {campaign_id!r}. `jetpost status` lists those there are.")
-        before = schemas.decode_campaign(entry.value)
+        before = _decoded(campaign_id, entry)
         after = transition(before)
         if after == before:
             return before
         try:
-            await bucket.update(campaign_id, schemas.encode_campaign(after), entry.revision)
+            await bucket.update(campaign_id, schemas.encode_campaign(after), entry.revision if entry else 0)
         except RevisionMismatch:
             continue
         return after

@@ -31,9 +31,9 @@ def state(*names: str) -> Grant:
 
 
 def read(*names: str) -> Grant:
-    """Pages of what lies in streams (ADR-31)."""
+    """Pages of what lies in streams (ADR-31), and whether the leader has more."""
     pages = _api("DIRECT.GET", names)
-    return Grant(pages, batched=pages)
+    return Grant((*pages, *_api("STREAM.MSG.GET", names)), batched=pages)
 
 
 def follow(*filters: str) -> Grant:
@@ -106,7 +106,12 @@ is not enabled."""
 
 
 def get_from(*buckets: str) -> Grant:
-    """Single values, by their keys."""
+    """Values, by their keys, as the leader has them."""
+    return Grant(_api("STREAM.MSG.GET", map(streams.stream_of_bucket, buckets)))
+
+
+def glance_at(*buckets: str) -> Grant:
+    """Single values, by their keys, and nothing else: from any copy."""
     return Grant(
         tuple(f"$JS.API.DIRECT.GET.{streams.stream_of_bucket(name)}.{subjects.keys_of(name)}" for name in buckets)
     )
@@ -129,9 +134,7 @@ def change(*buckets: str) -> Grant:
 
 def fetch_from(*stores: str) -> Grant:
     """What is known of an object comes from the stream's leader, its bytes from whoever has them."""
-    names = tuple(map(streams.stream_of_store, stores))
-    pages = read(*names)
-    return pages._replace(publish=(*pages.publish, *_api("STREAM.MSG.GET", names)))
+    return read(*map(streams.stream_of_store, stores))
 
 
 def put_into(*stores: str) -> Grant:

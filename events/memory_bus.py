@@ -244,6 +244,9 @@ class MemoryBucket:
         entry = self._newest.get(key)
         return None if entry is None or entry.deleted else entry
 
+    async def glance(self, key: str) -> Entry | None:
+        return await self.get(key)
+
     async def put(self, key: str, value: bytes) -> int:
         await self._bus.reach()
         return self._write(key, value, deleted=False)

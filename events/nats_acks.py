@@ -11,6 +11,10 @@ from events.nats_errors import from_answer
 
 WRONG_LAST_SEQUENCE: Final = frozenset({10071})
 """Error codes for a message that was to be stored only on top of another one, which is not the newest any more."""
+_UNDECIDED: Final = 10164
+"""In a cluster: another message under the subject is being stored just now, and whether it will be is not decided yet."""
+UNDECIDED_PAUSE_SECONDS: Final = 0.005
+"""Before it is asked again; replicas take a few milliseconds."""
 NOT_THERE: Final = frozenset({10043, 10057})
 """Error codes for a sequence that was deleted, and for one that never was."""
 NO_MESSAGE: Final = frozenset({10037})
@@ -34,6 +38,12 @@ def stored(answer: bytes, what: str) -> PubAck:
     if ack.error is not None:
         raise from_answer(ack.error, what)
     return ack
+
+
+def is_undecided(ack: PubAck) -> bool:
+    """Whether a message that was to be stored only on top of another one was refused because of one that is on its way: ask again
+    in a moment."""
+    return ack.error is not None and ack.error.get("err_code") == _UNDECIDED
 
 
 def settled(ack: PubAck, expected: Collection[int], what: str) -> bool:

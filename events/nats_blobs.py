@@ -17,10 +17,10 @@ from typing import Final
 
 import msgspec
 
-from events import nats_acks, nats_reading, streams, subjects
+from events import nats_acks, nats_leader, nats_reading, streams, subjects
 from events.bus import Message
 from events.errors import BusError, BusUnavailable
-from events.nats_errors import from_answer, result_of
+from events.nats_errors import result_of
 from events.nats_frames import single_messages
 from events.nats_wire import WireClient
 
@@ -93,7 +93,7 @@ class NatsBlobs:
         chunks = []
         if info.size:
             subject = f"{self._chunks}{info.nuid}"
-            async with aclosing(nats_reading.read(self._client, self._stream, subject, 1)) as reading:
+            async with aclosing(nats_reading.pages(self._client, self._stream, subject, 1)) as reading:
                 chunks = [record.payload async for record, _ in reading]
         data = b"".join(chunks)
         if _digest(data) != info.digest:  # replaced meanwhile, or not yet everywhere
@@ -108,14 +108,9 @@ class NatsBlobs:
 
     async def _find(self, name: str) -> _Info | None:
         """Asked of the stream's leader: a copy that lags behind would say that there is none."""
-        asked = json.dumps({"last_by_subj": self._subject(name)}).encode()
-        answer = json.loads(await self._client.ask(f"$JS.API.STREAM.MSG.GET.{self._stream}", asked, TIMEOUT_SECONDS))
-        if error := answer.get("error"):
-            if error.get("err_code") in nats_acks.NO_MESSAGE:
-                return None
-            raise from_answer(error, f"looking for {name}")
-        info = _decode(base64.b64decode(answer["message"]["data"]))
-        return None if info.deleted else info
+        found = await nats_leader.newest(self._client, self._stream, self._subject(name))
+        info = None if found is None else _decode(found.payload)
+        return None if info is None or info.deleted else info
 
     async def _put_chunks(self, info: _Info, data: bytes) -> None:
         view = memoryview(data)

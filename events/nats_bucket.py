@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Final
 
-from events import nats_acks, nats_reading, streams, subjects
+from events import nats_acks, nats_leader, nats_reading, streams, subjects
 from events.bus import Entry, Message
 from events.errors import BusError, BusUnavailable, RevisionMismatch
 from events.nats_frames import message_frame
 from events.nats_reading import StoredMessage
 from events.nats_wire import WireClient
 
-TIMEOUT_SECONDS: Final = 10.0
+TIMEOUT_SECONDS: Final = 5.0
 
 _REMOVALS: Final = frozenset({"KV-Operation", "Nats-Marker-Reason"})
 """Headers of the markers that stand for a deleted value."""
@@ -37,6 +38,11 @@ class NatsBucket:
 
     async def get(self, key: str) -> Entry | None:
         entry = await self._find(key)
+        return None if entry is None or entry.deleted else entry
+
+    async def glance(self, key: str) -> Entry | None:
+        message = await nats_reading.glance(self._client, self._stream, self._subject(key))
+        entry = None if message is None else self._to_entry(message)
         return None if entry is None or entry.deleted else entry
 
     async def put(self, key: str, value: bytes) -> int:
@@ -79,8 +85,11 @@ class NatsBucket:
 
     async def _find(self, key: str) -> Entry | None:
         """The newest value of a key, or the marker that it was deleted."""
-        message = await nats_reading.newest(self._client, self._stream, self._subject(key))
-        return None if message is None else self._to_entry(message)
+        found = await nats_leader.newest(self._client, self._stream, self._subject(key))
+        if found is None:
+            return None
+        deleted = not _REMOVALS.isdisjoint(nats_reading.parse_headers(found.headers))
+        return Entry(key, found.payload, found.seq, deleted)
 
     async def _newest(self) -> list[Entry]:
         newest: dict[str, Entry] = {}
@@ -91,10 +100,19 @@ class NatsBucket:
         return list(newest.values())
 
     async def _write_on_top(self, key: str, value: bytes, revision: int) -> int:
-        """The new revision; 0 where the newest one is another."""
+        """The new revision; 0 where the newest one is another. Waits until it is decided what becomes of a value on its way."""
         expected = b"Nats-Expected-Last-Subject-Sequence: %d\r\n" % revision
-        ack = nats_acks.decode(await self._publish(key, value, expected))
-        return ack.seq if nats_acks.settled(ack, nats_acks.WRONG_LAST_SEQUENCE, f"writing {key}") else 0
+        give_up_at = time.monotonic() + TIMEOUT_SECONDS
+        while True:
+            ack = nats_acks.decode(await self._publish(key, value, expected))
+            if not nats_acks.is_undecided(ack):
+                return ack.seq if nats_acks.settled(ack, nats_acks.WRONG_LAST_SEQUENCE, f"writing {key}") else 0
+            await asyncio.sleep(nats_acks.UNDECIDED_PAUSE_SECONDS)
+            newest = await self._find(key)
+            if (0 if newest is None else newest.revision) != revision:
+                return 0
+            if time.monotonic() > give_up_at:
+                raise BusUnavailable(f"{key} is being changed by someone else, and NATS does not say whether it was")
 
     async def _publish(self, key: str, value: bytes, headers: bytes) -> bytes:
         message = Message(self._subject(key), value)

@@ -231,12 +231,13 @@ class NatsBus:
     async def read(
         self, stream: str, filter_subject: str, *, from_sequence: int = 1, follow: bool = False
     ) -> AsyncIterator[Record]:
-        last = (await self.stream_state(stream)).last_sequence
-        read = nats_reading.follow if follow else nats_reading.read
-        async with contextlib.aclosing(read(self._client, stream, filter_subject, from_sequence)) as reading:
+        reading = (
+            nats_reading.follow(self._client, stream, filter_subject, from_sequence, surely=True)
+            if follow
+            else nats_reading.read(self._client, stream, filter_subject, from_sequence)
+        )
+        async with contextlib.aclosing(reading):
             async for record, _ in reading:
-                if record.sequence > last and not follow:
-                    return
                 yield record
 
     async def read_range(self, stream: str, first: int, last: int) -> list[Passage]:

@@ -11,6 +11,9 @@ _STREAM_NOT_FOUND: Final = 10059
 _CONSUMER_NOT_FOUND: Final = 10014
 _PEERS_OFFLINE: Final = 10005
 """The cluster cannot place a stream: too few of its servers are up. While it forms, a moment later there are enough."""
+_IN_PROCESS: Final = 10158
+"""In a cluster: a message with this id is being stored just now, and whether it will be is not decided yet. Seen where a leader
+lost its replicas before it could answer, and the same was published again."""
 _FULL: Final = frozenset({10002, 10023, 10047, 10054, 10077, 10122})
 """Error codes with which JetStream refuses to store for want of room: limits of the account, resources, storage, maxima."""
 
@@ -28,7 +31,7 @@ def from_answer(error: dict[str, Any], what: str) -> errors.BusError:
     code, description = error.get("err_code"), error.get("description", "")
     if code in _FULL:
         return errors.StreamFull(f"JetStream refuses to store more: {description} (error {code})")
-    if error.get("code") == 503 or code == _PEERS_OFFLINE:
+    if error.get("code") == 503 or code in {_PEERS_OFFLINE, _IN_PROCESS}:
         return errors.BusUnavailable(f"JetStream is not ready: {description}")
     if code in (_STREAM_NOT_FOUND, _CONSUMER_NOT_FOUND):
         return errors.StreamMissing(f"{what}: {description}; run `jetpost setup`")

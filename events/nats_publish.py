@@ -7,7 +7,6 @@ than its messages do singly: the server writes it to a store of its own first, i
 from __future__ import annotations
 
 import asyncio
-import base64
 import functools
 import itertools
 import json
@@ -15,9 +14,10 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
-from events import nats_acks, nats_frames, streams
+from events import nats_acks, nats_frames, nats_leader, streams
 from events.bus import Message, Storage, Stored
 from events.errors import BusUnavailable, StreamFull
+from events.nats_acks import PubAck
 from events.nats_errors import from_answer
 from events.nats_wire import ConnectionLost, NoAnswer, NoResponders, WireClient
 
@@ -69,15 +69,32 @@ class Publisher:
         return stored
 
     async def _replace_once(self, stream: str, messages: Sequence[Message], sequences: Sequence[int]) -> list[int]:
+        """Asks again for what is undecided, since another message under its subject is on its way."""
+        stored = dict.fromkeys(range(len(messages)), 0)
+        left = list(stored)
+        give_up_at = asyncio.get_running_loop().time() + TIMEOUT_SECONDS
+        while True:
+            acks = await self._ask_to_replace([messages[n] for n in left], [sequences[n] for n in left])
+            decided = {n: ack for n, ack in zip(left, acks, strict=True) if not nats_acks.is_undecided(ack)}
+            for number, ack in decided.items():
+                if nats_acks.settled(ack, nats_acks.WRONG_LAST_SEQUENCE, f"publishing to {stream}"):
+                    stored[number] = ack.seq
+            left = [number for number in left if number not in decided]
+            if not left:
+                return list(stored.values())
+            if asyncio.get_running_loop().time() > give_up_at:
+                raise BusUnavailable(
+                    f"{messages[left[0]].subject}: NATS does not decide which of two messages it stores"
+                )
+            await asyncio.sleep(nats_acks.UNDECIDED_PAUSE_SECONDS)
+
+    async def _ask_to_replace(self, messages: Sequence[Message], sequences: Sequence[int]) -> list[PubAck]:
         answers = await self._client.exchange(
             len(messages),
             lambda inbox: nats_frames.conditional_messages(messages, sequences, inbox, self._client.max_payload),
             TIMEOUT_SECONDS,
         )
-        return [
-            ack.seq if nats_acks.settled(ack, nats_acks.WRONG_LAST_SEQUENCE, f"publishing to {stream}") else 0
-            for ack in map(nats_acks.decode, answers)
-        ]
+        return list(map(nats_acks.decode, answers))
 
     async def delete(self, stream: str, sequences: Sequence[int]) -> list[bool]:
         """See `events.bus.Bus.delete`."""
@@ -165,10 +182,8 @@ class Publisher:
         return told
 
     async def _is_from(self, stream: str, sequence: int, tries: set[bytes]) -> bool:
-        request = json.dumps({"seq": sequence}).encode("ascii")
-        answer = json.loads(await self._client.ask(f"$JS.API.STREAM.MSG.GET.{stream}", request, TIMEOUT_SECONDS))
-        headers = base64.b64decode(answer.get("message", {}).get("hdrs", ""))
-        return any(b": %b\r\n" % name in headers for name in tries)
+        found = await nats_leader.at(self._client, stream, sequence)
+        return found is not None and any(b": %b\r\n" % name in found.headers for name in tries)
 
 
 def _names() -> Iterator[bytes]:

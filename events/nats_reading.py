@@ -1,4 +1,8 @@
-"""Reading a stream without consuming it: pages by batched direct get (ADR-31), and a wake-up for what comes later."""
+"""Reading a stream without consuming it: pages by batched direct get (ADR-31), and a wake-up for what comes later.
+
+A direct get is answered by any copy of the stream, the nearest first, which may lack what others have (`nats_leader`). So whoever
+decides by what is not there has the leader asked whether there is more.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,24 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from events import nats_leader
 from events.bus import Record
 from events.errors import BusError, BusUnavailable
 from events.nats_frames import frame
-from events.nats_wire import NO_RESPONDERS, ConnectionLost, NoResponders, WireClient, status_of
+from events.nats_wire import NO_RESPONDERS, ConnectionLost, NoAnswer, NoResponders, WireClient, status_of
 
 PAGE: Final = 1_000
 PAGE_BYTES: Final = 8 * 1024 * 1024
 """A page ends at this many messages or bytes."""
 
 TIMEOUT_SECONDS: Final = 10.0
+_SILENCES_SECONDS: Final = (2.0, 3.0, 5.0)
+"""A page of which nothing comes for so long is asked for again, so often. The server picks who answers, and until it has noticed
+that a host is cut off it may pick one there."""
+_BEHIND_PAUSE_SECONDS: Final = 0.05
+"""Before a copy that lacks something is asked again."""
+_SURE_FOR_SECONDS: Final = 1.0
+"""So often a follower that must miss nothing asks the leader, and so long a copy may take to catch up with the answer."""
 _SOONEST_LOOK_SECONDS: Final = 0.02
 _LATEST_LOOK_SECONDS: Final = 1.0
 """A wake-up comes with the publish, which may be a moment before the message is stored, and may be lost with a connection.
@@ -34,20 +46,48 @@ class StoredMessage(NamedTuple):
     headers: dict[str, str]
 
 
-async def read(
+async def pages(
     client: WireClient, stream: str, filter_subject: str, from_sequence: int
 ) -> AsyncGenerator[StoredMessage, None]:
-    """What lies in the stream, in order, to the end."""
+    """What the copy that answers has of the stream, in order."""
     pending = True
     while pending:
-        page, pending = await _Page(client).get(stream, filter_subject, from_sequence)
+        page, pending = await _page(client, stream, filter_subject, from_sequence)
         for stored in page:
             yield stored
             from_sequence = stored.record.sequence + 1
 
 
-async def newest(client: WireClient, stream: str, subject: str) -> StoredMessage | None:
-    """The newest message under a subject; in a cluster a copy that lags behind may have an older one, or none yet."""
+async def read(
+    client: WireClient, stream: str, filter_subject: str, from_sequence: int
+) -> AsyncGenerator[StoredMessage, None]:
+    """What lies in the stream, in order, to the end as it is now: all that its leader has.
+
+    Raises `BusUnavailable` where no copy that answers has it within a time.
+    """
+    loop = asyncio.get_running_loop()
+    newest = await nats_leader.newest(client, stream, filter_subject)
+    last, moved_at = 0 if newest is None else newest.seq, loop.time()
+    while newest is not None and from_sequence <= min(last, newest.seq):
+        if loop.time() - moved_at > TIMEOUT_SECONDS:
+            raise _behind(stream)
+        begun = from_sequence
+        async with contextlib.aclosing(pages(client, stream, filter_subject, from_sequence)) as reading:
+            async for stored in reading:
+                if stored.record.sequence > last:
+                    return
+                yield stored
+                from_sequence = stored.record.sequence + 1
+        if from_sequence > last:
+            return
+        if from_sequence > begun:
+            moved_at = loop.time()
+        await asyncio.sleep(_BEHIND_PAUSE_SECONDS)
+        newest = await nats_leader.newest(client, stream, filter_subject)  # the one before may have been deleted
+
+
+async def glance(client: WireClient, stream: str, subject: str) -> StoredMessage | None:
+    """The newest message under a subject that the copy has which answers: maybe an older one, or none yet."""
     payload, raw_headers = await client.ask_for_message(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", TIMEOUT_SECONDS)
     status = status_of(raw_headers)
     if status == _NO_MESSAGES:
@@ -59,20 +99,53 @@ async def newest(client: WireClient, stream: str, subject: str) -> StoredMessage
 
 
 async def follow(
-    client: WireClient, stream: str, filter_subject: str, from_sequence: int
+    client: WireClient, stream: str, filter_subject: str, from_sequence: int, *, surely: bool = False
 ) -> AsyncGenerator[StoredMessage, None]:
-    """What lies in the stream, then what is stored later, on and on."""
+    """What lies in the stream, then what is stored later, on and on.
+
+    `surely`: raises `BusUnavailable` within seconds where that may be less than the leader has, as on a host that is cut off.
+    """
     wait_seconds = _SOONEST_LOOK_SECONDS
+    assurance = _Assurance(client, stream, filter_subject)
     while True:
         async with _WakeUp(client, filter_subject) as wake_up:
             found = False
-            async with contextlib.aclosing(read(client, stream, filter_subject, from_sequence)) as reading:
+            async with contextlib.aclosing(pages(client, stream, filter_subject, from_sequence)) as reading:
                 async for stored in reading:
                     found = True
                     from_sequence = stored.record.sequence + 1
                     yield stored
+            if surely:
+                await assurance.renew(from_sequence)
             woken = await wake_up.wait(wait_seconds)
         wait_seconds = _SOONEST_LOOK_SECONDS if found or woken else min(2 * wait_seconds, _LATEST_LOOK_SECONDS)
+
+
+class _Assurance:
+    """That a follower has seen what the leader had a moment ago."""
+
+    def __init__(self, client: WireClient, stream: str, filter_subject: str) -> None:
+        self._client = client
+        self._stream = stream
+        self._filter_subject = filter_subject
+        self._clock = asyncio.get_running_loop().time
+        self._asked_at = self._clock()
+        self._owed = 0
+        """What the leader had then and the follower had not."""
+
+    async def renew(self, from_sequence: int) -> None:
+        """`from_sequence`: everything before it has been seen. Raises `BusUnavailable`."""
+        if self._clock() - self._asked_at < _SURE_FOR_SECONDS:
+            return
+        if self._owed >= from_sequence:
+            raise _behind(self._stream)
+        self._asked_at = self._clock()
+        newest = await nats_leader.newest(self._client, self._stream, self._filter_subject)
+        self._owed = 0 if newest is None else newest.seq
+
+
+def _behind(stream: str) -> BusUnavailable:
+    return BusUnavailable(f"the copy of {stream} that answers is behind the others")
 
 
 class _WakeUp:
@@ -101,6 +174,16 @@ class _WakeUp:
         await self._client.forget(self._receiver)
 
 
+async def _page(
+    client: WireClient, stream: str, filter_subject: str, from_sequence: int
+) -> tuple[list[StoredMessage], bool]:
+    """A page of messages from a sequence on, and whether there are more."""
+    for silence in _SILENCES_SECONDS:
+        with contextlib.suppress(NoAnswer):
+            return await _Page(client).get(stream, filter_subject, from_sequence, silence)
+    raise NoAnswer(sum(_SILENCES_SECONDS))
+
+
 class _Page:
     """One batched direct get and its answers."""
 
@@ -109,8 +192,10 @@ class _Page:
         self._messages: list[StoredMessage] = []
         self._end: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-    async def get(self, stream: str, filter_subject: str, sequence: int) -> tuple[list[StoredMessage], bool]:
-        """A page of messages from a sequence on, and whether there are more."""
+    async def get(
+        self, stream: str, filter_subject: str, sequence: int, silence_seconds: float
+    ) -> tuple[list[StoredMessage], bool]:
+        """As `_page`. Raises `NoAnswer` where nothing comes for so long."""
         inbox = self._client.new_inbox()
         request = {"seq": max(sequence, 1), "next_by_subj": filter_subject, "batch": PAGE, "max_bytes": PAGE_BYTES}
         subject = f"$JS.API.DIRECT.GET.{stream}"
@@ -119,10 +204,12 @@ class _Page:
         forget_refused = self._client.on_refused(subject, self._fail)
         try:
             await self._client.send(frame(subject, json.dumps(request).encode("ascii"), inbox.encode("ascii")))
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                return self._messages, await self._end
-        except TimeoutError:
-            raise BusUnavailable(f"NATS did not answer within {TIMEOUT_SECONDS:g} s") from None
+            while not self._end.done():
+                before = len(self._messages)
+                await asyncio.wait([self._end], timeout=silence_seconds)
+                if not self._end.done() and len(self._messages) == before:
+                    raise NoAnswer(silence_seconds)
+            return self._messages, self._end.result()
         finally:
             forget_lost()
             forget_refused()

@@ -77,7 +77,7 @@ _HEALTH: Final = (may.state(*ALL_STREAMS), may.ROOM)
 
 _PUBLIC: Final = (
     may.append(*(subjects.event(kind, "*") for kind in REACTIONS), subjects.CALLBACKS_NEW, subjects.CALLBACKS_PARTS),
-    may.get_from(streams.CAMPAIGNS),
+    may.glance_at(streams.CAMPAIGNS),
     may.watch(streams.PREFERENCES),
     may.fetch_from(streams.LINKS),
     may.state(

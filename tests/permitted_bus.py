@@ -83,7 +83,7 @@ class PermittedBus:
         return await self._bus.count_by_subject(stream, filter_subject)
 
     async def read(self, stream, filter_subject, *, from_sequence=1, follow=False):
-        self.require(f"$JS.API.STREAM.INFO.{stream}", f"$JS.API.DIRECT.GET.{stream}")
+        self.require(*_of_reading(stream), f"$JS.API.STREAM.INFO.{stream}")
         if follow:
             self.require_to_hear(filter_subject)
         async for record in self._bus.read(stream, filter_subject, from_sequence=from_sequence, follow=follow):
@@ -106,6 +106,10 @@ class PermittedBus:
         return PermittedBlobs(self, store, await self._bus.blobs(store))
 
 
+def _of_reading(stream: str) -> list[str]:
+    return [f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.STREAM.MSG.GET.{stream}"]
+
+
 def _of_consumers(stream: str, name: str) -> list[str]:
     return [f"$JS.API.CONSUMER.{endpoint}.{stream}.{name}" for endpoint in ("INFO", "DELETE", "DURABLE.CREATE")]
 
@@ -121,15 +125,19 @@ class PermittedBucket:
         return self._keys.removesuffix(">") + key
 
     async def get(self, key):
-        self._bus.require(f"$JS.API.DIRECT.GET.{self._stream}.{self._key(key)}")
+        self._bus.require(f"$JS.API.STREAM.MSG.GET.{self._stream}")
         return await self._bucket.get(key)
+
+    async def glance(self, key):
+        self._bus.require(f"$JS.API.DIRECT.GET.{self._stream}.{self._key(key)}")
+        return await self._bucket.glance(key)
 
     async def put(self, key, value):
         self._bus.require(self._key(key))
         return await self._bucket.put(key, value)
 
     async def update(self, key, value, revision):
-        self._bus.require(self._key(key), f"$JS.API.DIRECT.GET.{self._stream}.{self._key(key)}")
+        self._bus.require(self._key(key), f"$JS.API.STREAM.MSG.GET.{self._stream}")
         return await self._bucket.update(key, value, revision)
 
     async def delete(self, key):
@@ -137,11 +145,11 @@ class PermittedBucket:
         await self._bucket.delete(key)
 
     async def entries(self):
-        self._bus.require(f"$JS.API.DIRECT.GET.{self._stream}")
+        self._bus.require(*_of_reading(self._stream))
         return await self._bucket.entries()
 
     async def watch(self):
-        self._bus.require(f"$JS.API.DIRECT.GET.{self._stream}")
+        self._bus.require(*_of_reading(self._stream))
         self._bus.require_to_hear(self._keys)
         async for entry in self._bucket.watch():
             yield entry

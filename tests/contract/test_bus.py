@@ -596,6 +596,13 @@ class TestBuckets:
     async def test_a_key_without_value_is_none(self, bucket):
         assert await bucket.get("spring") is None
 
+    async def test_a_glance_sees_what_a_key_holds(self, bucket):
+        assert await bucket.glance("spring") is None
+        await bucket.put("spring", b"1")
+        assert await bucket.glance("spring") == await bucket.get("spring")
+        await bucket.delete("spring")
+        assert await bucket.glance("spring") is None
+
     async def test_an_update_needs_the_newest_revision(self, bucket):
         first = await bucket.put("spring", b"1")
         second = await bucket.update("spring", b"2", first)

@@ -13,7 +13,7 @@ from events.errors import NotPermitted
 from events.nats_bus import BusSettings, NatsBus
 from events.nats_server import NatsServer
 
-ALLOWED = ["$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.INFO.>", "events.>"]
+ALLOWED = ["$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.CONSUMER.INFO.>", "events.>"]
 EVENT = Message("events.a.b", b"", "e1")
 MAIL = Message("mail.send.pool.gmail.spring", b"", "m1/1")
 
@@ -46,6 +46,8 @@ async def weak(tmp_path):
 
 async def test_whatever_is_not_permitted_is_refused_at_once_with_its_subject(weak):
     bucket, blobs = await weak.bucket(streams.CAMPAIGNS), await weak.blobs()
+    preferences = await weak.bucket(streams.PREFERENCES)
+    await weak.publish("EVENTS", [EVENT])
     consumer = await weak.consumer("EVENTS", "wishes")
     refused = {
         "mail.send.pool.gmail.spring": lambda: weak.publish("MAIL", [MAIL]),
@@ -53,11 +55,12 @@ async def test_whatever_is_not_permitted_is_refused_at_once_with_its_subject(wea
         "$JS.API.STREAM.MSG.DELETE.MAIL": lambda: weak.delete("MAIL", [1]),
         "$JS.API.CONSUMER.DELETE.MAIL.lane": lambda: weak.delete_consumer("MAIL", "lane"),
         "$JS.API.INFO": weak.storage,
-        "$JS.API.DIRECT.GET.EVENTS": lambda: anext(weak.read("EVENTS", ">")),
+        "$JS.API.DIRECT.GET.EVENTS": lambda: anext(weak.read("EVENTS", "events.>")),
         "$JS.API.CONSUMER.MSG.NEXT.EVENTS.wishes": lambda: consumer.fetch(1, 30),
-        "$JS.API.DIRECT.GET.KV_campaigns.$KV.campaigns.spring": lambda: bucket.get("spring"),
+        "$JS.API.STREAM.MSG.GET.KV_campaigns": lambda: bucket.get("spring"),
+        "$JS.API.DIRECT.GET.KV_campaigns.$KV.campaigns.spring": lambda: bucket.glance("spring"),
         "$KV.campaigns.spring": lambda: bucket.put("spring", b""),
-        "$JS.API.DIRECT.GET.KV_campaigns": bucket.entries,
+        "$JS.API.STREAM.MSG.GET.KV_preferences": preferences.entries,
         "$JS.API.STREAM.MSG.GET.OBJ_blobs": lambda: blobs.get("spring"),
         "$JS.API.STREAM.CREATE.OTHER": lambda: weak._api("STREAM.CREATE.OTHER", {}),
     }

@@ -35,7 +35,7 @@ async def test_whichever_server_it_is_and_whoever_leads_the_streams(cluster):
     await asyncio.gather(*(refusals.put(f"p{number}", b"no") for number in range(REFUSERS)))
     for number, url in enumerate(cluster.url.split(",")):
         public = await NatsBus.connect(settings_of(url, "public"), name="test")
-        assert (await (await public.bucket(streams.CAMPAIGNS)).get("spring")).value == b"campaign"
+        assert (await (await public.bucket(streams.CAMPAIGNS)).glance("spring")).value == b"campaign"
         assert await patiently(lambda public=public: links(public)) == bytes(300_000)
         assert len(await (await public.bucket(streams.PREFERENCES)).entries()) == REFUSERS
         await public.append("CALLBACKS", callbacks(number, 300))

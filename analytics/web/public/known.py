@@ -47,7 +47,7 @@ class KnownCampaigns:
 
     async def _ask_sender(self, campaign: str) -> Sender:
         try:
-            return _sender(await campaigns.get(self._bus, campaign))
+            return _sender(await campaigns.glance(self._bus, campaign))
         except CampaignNotFound:
             return Sender()
 

@@ -43,7 +43,7 @@ class LostAnswer:
 
     async def ask(self, subject, payload, timeout_seconds):
         headers = base64.b64encode(self.sent[0].partition(b"NATS/1.0")[2]).decode()
-        return json.dumps({"message": {"hdrs": headers}}).encode()
+        return json.dumps({"message": {"seq": 7, "hdrs": headers}}).encode()
 
     async def wait_until_connected(self, timeout_seconds):
         """At once."""

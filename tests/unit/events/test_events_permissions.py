@@ -45,7 +45,7 @@ def _fetching(stream):
 def test_every_bucket_has_somebody_who_reads_and_somebody_who_writes(bucket):
     stream = streams.stream_of_bucket(bucket)
     assert who_publishes(subjects.keys_of(bucket))
-    assert who_publishes(f"$JS.API.DIRECT.GET.{stream}") or who_publishes(f"$JS.API.DIRECT.GET.{stream}.$KV.{bucket}.x")
+    assert who_publishes(f"$JS.API.STREAM.MSG.GET.{stream}")
 
 
 @pytest.mark.parametrize("store", streams.STORES)
