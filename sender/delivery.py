@@ -178,7 +178,10 @@ class Delivery:
         return list(tries)
 
     async def _deliver_now(self, driver: Driver, turn: Turn, tries: Sequence[Try]) -> list[Try]:
-        """A mail whose hold has lapsed is let go: somebody else may have been given it, and will find its claim."""
+        """A mail whose hold has lapsed is let go: somebody else may have been given it, and will find its claim.
+
+        The claim may have taken long, while NATS was away, so that the suppression list is looked at anew."""
+        await self._suppression.current()
         now, lane = self._clock(), turn.lane
         good = [one for one in tries if now - one[0].since <= lane.hold_seconds]
         if len(good) < len(tries):

@@ -249,6 +249,8 @@ class Worker:
                 self._router.health[line.name].failed()
                 self._learner.refused(line.name, error)
                 await line.connecting.wait(error, at_least_seconds=error.retry_after_seconds or 0.0)
+            except BusError as error:  # the mails come again
+                await patience.wait(error)
             except Exception as error:
                 _log.exception("a turn for %s failed; its mails come again", lane)
                 await patience.wait(error)

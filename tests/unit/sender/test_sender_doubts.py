@@ -1,12 +1,18 @@
 """What is said of a mail whose attempt somebody claimed before."""
 
+import asyncio
+import logging
+
 import pytest
+from fakes import FakeClock
 from sender_world import DICTIONARY, World
 
 from events import dead_letters, facts, ids, schemas, streams, subjects
 from events.bus import Delivery
 from events.compression import Decompressor
+from events.errors import BusUnavailable
 from events.facts import EmailAccepted, EmailInDoubt, EmailRequeued
+from events.memory_bus import MemoryBus
 from events.schemas import Mail
 from sender import outcomes
 from sender.claims import Taken
@@ -97,3 +103,33 @@ async def test_an_earlier_try_says_nothing_of_this_one(scene):
     await scene.said_before(EmailAccepted, latency_seconds=1.0)
     scene.world.clock.advance(streams.DEDUPLICATION_SECONDS + 1)
     assert await scene.state(OLD, attempt=2) == ["accepted", "in_doubt"]
+
+
+class Leaderless(MemoryBus):
+    """A bus on which dead letters cannot be stored the first time."""
+
+    refused = 0
+
+    async def publish(self, stream, messages):
+        if stream == streams.DLQ.name and not self.refused:
+            self.refused += 1
+            raise BusUnavailable("the test took its leader away")
+        return await super().publish(stream, messages)
+
+
+async def test_a_doubt_that_cannot_be_stated_yet_is_stated_later_and_no_error_of_ours(caplog):
+    world = World(FakeClock())
+    world.bus = Leaderless(world.clock)
+    await world.set_up()
+    world.relay.gate = asyncio.Event()
+    await world.queue("mail00")
+    first = await world.start()
+    await world.until(lambda: world.relay.took["mail00"])
+    await world.kill(first)
+    await world.pass_time(80)
+    await world.start()
+    await world.until_settled()
+    assert world.bus.refused
+    assert await world.stories() == {"mail00": ["in_doubt"]}
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+    await world.stop()

@@ -19,6 +19,18 @@ class Deaf(MemoryBus):
     """A bus on which the suppression list cannot be read while `deaf`."""
 
     deaf = False
+    claims_wait = None
+    """When set, claims are stored no sooner than this event."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.claimed = asyncio.Event()
+
+    async def publish(self, stream, messages):
+        if stream == streams.CLAIMS.name and self.claims_wait is not None:
+            self.claimed.set()
+            await self.claims_wait.wait()
+        return await super().publish(stream, messages)
 
     async def read(self, stream, filter_subject, *, from_sequence=1, follow=False):
         async for record in super().read(stream, filter_subject, from_sequence=from_sequence, follow=follow):
@@ -122,6 +134,23 @@ async def test_a_sender_that_is_cut_off_from_the_list_sends_nothing_until_it_has
     await world.until(lambda: not starting._suppression._is_current.is_set())
     await say(world, gone("mail00"))
     await world.queue("mail00", "mail01")
+    await asyncio.sleep(0.05)
+    assert not world.relay.took
+    world.bus.deaf = False
+    await world.until_settled()
+    assert await world.stories() == {"mail00": ["suppressed"], "mail01": ["accepted"]}
+
+
+async def test_a_mail_whose_claim_took_as_long_as_a_partition_is_not_sent_before_the_list_is_known_again(world):
+    starting = await world.start()
+    await starting.starting
+    world.bus.claims_wait = asyncio.Event()
+    await world.queue("mail00", "mail01", provider="gmail")
+    await asyncio.wait_for(world.bus.claimed.wait(), 10)
+    world.bus.deaf = True
+    await say(world, gone("mail00"))
+    await world.until(lambda: not starting._suppression._is_current.is_set())
+    world.bus.claims_wait.set()
     await asyncio.sleep(0.05)
     assert not world.relay.took
     world.bus.deaf = False
