@@ -59,13 +59,17 @@ class Queue:
         bus: Bus,
         consumers: Mapping[Priority, Consumer],
         insist: Insist,
+        look: Insist,
         stop: asyncio.Event,
         *,
         fetch_seconds: float = FETCH_SECONDS,
     ) -> None:
+        """`insist` asks for batches, `look` how many there are: where NATS is cut off nothing comes and only the other one fails,
+        so that together they would say again and again that all is well."""
         self._bus = bus
         self._lines = {priority: _Line(priority, consumers[priority]) for priority in PRIORITIES}
         self._insist = insist
+        self._look = look
         self._stop = stop
         self._fetch_seconds = fetch_seconds
         self._held: dict[int, Delivery] = {}
@@ -202,7 +206,7 @@ class Queue:
 
     async def _state(self, priority: Priority) -> ConsumerState | None:
         spec = streams.PRODUCERS[priority]
-        return await self._insist(lambda: self._bus.consumer_state(spec.stream, spec.name))
+        return await self._look(lambda: self._bus.consumer_state(spec.stream, spec.name))
 
     async def stop_asking(self) -> None:
         """Returns when what was asked for has come, within a second."""

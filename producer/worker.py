@@ -51,7 +51,7 @@ async def run(
     suppression = SuppressionList(bus, hashing, clock)
     await Patience("suppression", stop).insist(suppression.catch_up)
     consumers = await Patience("start", stop).insist(lambda: _consumers(bus))
-    queue = Queue(bus, consumers, Patience("batches", stop).insist, stop)
+    queue = Queue(bus, consumers, Patience("batches", stop).insist, Patience("count", stop).insist, stop)
     async with _hosting(settings, clock) as hosting:
         worker = Worker(bus, queue, Presses(bus, settings, suppression), hosting, clock=clock, stop=stop)
         async with asyncio.TaskGroup() as tasks:

@@ -10,6 +10,7 @@ import pytest
 
 from events import streams, subjects
 from events.bus import Message
+from events.errors import BusUnavailable
 from events.memory_bus import MemoryBus
 from events.schemas import PRIORITIES
 from producer.patience import Patience
@@ -24,9 +25,12 @@ async def put(bus, *priorities):
 
 @asynccontextmanager
 async def opened(bus):
+    """A producer's queue, with the patience of one."""
     stop = asyncio.Event()
     consumers = {priority: await bus.consumer(spec.stream, spec.name) for priority, spec in streams.PRODUCERS.items()}
-    made = Queue(bus, consumers, Patience("batches", stop).insist, stop, fetch_seconds=0.05)
+    made = Queue(
+        bus, consumers, Patience("batches", stop).insist, Patience("count", stop).insist, stop, fetch_seconds=0.05
+    )
     try:
         yield made
     finally:
@@ -55,6 +59,32 @@ async def test_the_highest_class_goes_first(real_time):
     async with opened(real_time) as queue:
         assert [await word(queue) for _ in range(5)] == ["urgent", "urgent", "normal", "normal", "low"]
         assert await queue.next() is None
+
+
+class CutOff(MemoryBus):
+    """A bus as on a host that is cut off: requests for batches end with nothing, and questions are not answered."""
+
+    cut = False
+
+    async def consumer_state(self, stream, name):
+        if self.cut:
+            raise BusUnavailable("the test cut it off")
+        return await super().consumer_state(stream, name)
+
+
+async def test_a_producer_that_is_cut_off_says_so_once(caplog):
+    bus = CutOff()
+    await bus.setup()
+    async with opened(bus) as queue:
+        assert await queue.next() is None
+        bus.cut = True
+        measuring = asyncio.create_task(queue.measure())
+        for _ in range(10):
+            assert await queue.next() is None
+        bus.cut = False
+        await measuring
+    failed = [record for record in caplog.records if "failed" in record.getMessage() and record.levelname == "WARNING"]
+    assert len(failed) == 1
 
 
 async def test_a_batch_that_comes_wakes_who_waits(real_time):
