@@ -85,9 +85,12 @@ async def _counts(stage: Stage) -> Counts:
 
 async def _send_under_fire(stage: Stage, fault: Fault, mailing: Mailing, chance: random.Random) -> tuple[Strike, int]:
     """Launch, strike at each moment, and see to it that the launch comes to its end; how often it struck."""
+    blow = Strike(stage, chance, mailing.id)
+    if fault.prepare is not None:
+        await fault.prepare(blow)
     before = await _counts(stage)
     moments = sorted(chance.uniform(0.02, 0.85) for _ in range(chance.randint(1, stage.options.strikes)))
-    blow = Strike(stage, chance, await campaign.send(stage, mailing))
+    blow.launch = await campaign.send(stage, mailing)
     blows = 0
     for moment in moments if fault.strike else ():
         if not await _reached(stage, mailing, fault.by, before, moment):

@@ -23,6 +23,10 @@ Doubts = Literal["none", "wire", "struck"]
 misbehaves."""
 
 
+Needs = Literal["server", "cluster", "hosts"]
+"""On what it runs: one nats-server; three with three copies of everything; the same, each on a host with sender and producer."""
+
+
 class Fault(NamedTuple):
     name: str
     what: str
@@ -33,8 +37,9 @@ class Fault(NamedTuple):
     smtp: SmtpFaults | None = None
     """What the simulator does wrong all the time."""
     policy: DeliveryPolicy = "at_most_once"
-    clustered: bool = False
-    """Runs on three nats-servers with three copies of everything."""
+    needs: Needs = "server"
+    prepare: Callable[[Strike], Awaitable[None]] | None = None
+    """What is arranged before the campaign is sent."""
     again: bool = False
     """The launch is what dies; it is started again."""
 
@@ -42,10 +47,13 @@ class Fault(NamedTuple):
 class Strike:
     """One blow: what a fault may hit, and chance."""
 
-    def __init__(self, stage: Stage, chance: random.Random, launch: asyncio.subprocess.Process) -> None:
+    launch: asyncio.subprocess.Process
+    """`jetpost send`."""
+
+    def __init__(self, stage: Stage, chance: random.Random, campaign: str) -> None:
         self.stage = stage
         self.chance = chance
-        self.launch = launch
+        self.campaign = campaign
         self.notes: list[str] = []
 
     def choose(self, kind: str) -> str:

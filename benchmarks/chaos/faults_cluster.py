@@ -40,12 +40,16 @@ async def _disk_wiped(blow: Strike) -> None:
 
 FAULTS: Final = (
     Fault(
-        "cluster-leader-kill", "kill -9 of the server that leads MAIL", _leader_killed, doubts="wire", clustered=True
+        "cluster-leader-kill", "kill -9 of the server that leads MAIL", _leader_killed, doubts="wire", needs="cluster"
     ),
     Fault(
-        "cluster-rolling", "all servers restarted, one after the other", _rolling_restart, doubts="wire", clustered=True
+        "cluster-rolling",
+        "all servers restarted, one after the other",
+        _rolling_restart,
+        doubts="wire",
+        needs="cluster",
     ),
     Fault(
-        "cluster-disk-wiped", "kill -9 of a server, which comes back empty", _disk_wiped, doubts="wire", clustered=True
+        "cluster-disk-wiped", "kill -9 of a server, which comes back empty", _disk_wiped, doubts="wire", needs="cluster"
     ),
 )

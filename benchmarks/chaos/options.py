@@ -23,6 +23,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     strikes: int = 1
     """In one run, at most."""
 
+    seconds: float = 15.0
+    """That the mails of a run take at least, on hosts: there the fault lasts, and most of a campaign should be sent meanwhile."""
+    hosts: bool = True
+    """Faults of hosts, too."""
     together: bool = False
     """Several stacks at the same time, as there is more waiting than work."""
     keep: bool = False
@@ -34,6 +38,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return self.connections * self.pipeline_depth
 
     @property
+    def rate(self) -> float:
+        """Mails a second, where they are limited."""
+        return self.mails / self.seconds
+
+    @property
     def batch_size(self) -> int:
         return max(50, self.mails // 12)
 
@@ -43,5 +52,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 USUAL = Options()
-QUICK = Options(mails=1_000, ack_wait_seconds=6.0, connections=4, together=True)
+QUICK = Options(mails=1_000, ack_wait_seconds=6.0, connections=4, hosts=False, together=True)
 FULL = Options(runs=10, mails=30_000, ack_wait_seconds=15.0, connections=20, strikes=3)

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -14,7 +14,10 @@ from msgspec.structs import replace
 from analytics.settings import AnalyticsSettings
 from analytics.web.settings import WebSettings
 from benchmarks.chaos.cluster import Cluster
+from benchmarks.chaos.fault import Needs
+from benchmarks.chaos.hosts import HERE, Hosts, Place
 from benchmarks.chaos.options import Options
+from benchmarks.chaos.spread import HOSTS, Spread, spread
 from events.bus import Bus
 from events.nats_bus import BusSettings, NatsBus
 from jetpost.logs import LogSettings
@@ -25,9 +28,13 @@ from jetpost.simulator.stats import SimulatorStats
 from jetpost.stack import Plan, Stack, embedded
 from jetpost.supervisor import Child, Component
 from producer.settings import ProducerSettings
+from sender.adaptive.settings import AdaptiveSettings
 from sender.settings import Relay, RetryPolicy, SenderSettings
+from sender.throttle.limits import Limits
 
 POOL: Final = "default"
+RELAY: Final = "relay"
+"""The host of the simulator."""
 GREYLIST_SECONDS: Final = 0.5
 RETRIES: Final = RetryPolicy(
     transient_base_seconds=0.5,
@@ -38,17 +45,32 @@ RETRIES: Final = RetryPolicy(
 """Fractions of a second in place of minutes and hours."""
 
 
+class Taker(NamedTuple):
+    """The simulator, and where it runs."""
+
+    child: Child
+    place: Place
+
+    @property
+    def smtp(self) -> int:
+        return int(self.child.addresses["smtp"])
+
+    @property
+    def control(self) -> int:
+        return int(self.child.addresses["control"])
+
+
 class Stage:
     """What is up, and where."""
 
-    def __init__(
-        self, options: Options, folder: Path, taker: Child, stack: Stack, bus: Bus, cluster: Cluster | None
-    ) -> None:
+    cluster: Cluster | None = None
+    hosts: Hosts | None = None
+
+    def __init__(self, options: Options, folder: Path, taker: Taker, stack: Stack | Spread, bus: Bus) -> None:
         self.options = options
         self.folder = folder
         self.stack = stack
         self.bus = bus
-        self.cluster = cluster
         self._taker = taker
 
     def processes(self) -> dict[str, int]:
@@ -59,32 +81,38 @@ class Stage:
         return running
 
     async def taken(self) -> SimulatorStats:
-        return await simulator.counters(self._control)
+        return await simulator.counters(self._taker.control, self._taker.place.address)
 
     async def misbehave(self, faults: Faults | None) -> None:
         """What the simulator does wrong from now on; None: nothing."""
-        await simulator.set_faults(self._control, faults or Faults())
-
-    @property
-    def _control(self) -> int:
-        return int(self._taker.addresses["control"])
+        await simulator.set_faults(self._taker.control, faults or Faults(), self._taker.place.address)
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path, options: Options, *, clustered: bool) -> AsyncIterator[Stage]:
-    """Everything is up inside, with its data and logs in `folder`."""
+async def opened(folder: Path, options: Options, needs: Needs) -> AsyncIterator[Stage]:
+    """Everything is up inside, with its data and logs in `folder`. Raises `HostsRefused` where it needs hosts."""
     async with contextlib.AsyncExitStack() as exits:
         exits.enter_context(_log_in(folder / "logs"))
-        taker = await exits.enter_async_context(_simulator(folder, options.seed))
-        cluster = await exits.enter_async_context(Cluster(folder / "cluster")) if clustered else None
-        settings = _settings(folder, options, int(taker.addresses["smtp"]))
-        if cluster is not None:
-            settings = replace(settings, nats=replace(settings.nats, url=cluster.url, replicas=3))
-        plan = Plan(producers=options.producers, senders=options.senders, embedded_nats=cluster is None)
-        stack = await exits.enter_async_context(Stack(plan, embedded(settings, clickhouse_is_set=False)))
+        hosts = exits.enter_context(Hosts(*HOSTS, RELAY)) if needs == "hosts" else None
+        taker = await exits.enter_async_context(_simulator(folder, options.seed, hosts.place(RELAY) if hosts else HERE))
+        settings = _settings(folder, options, taker)
+        cluster = None
+        stack: Stack | Spread
+        if hosts is not None:
+            places = [hosts.place(name) for name in HOSTS]
+            cluster = await exits.enter_async_context(Cluster(folder / "cluster", places))
+            stack = await exits.enter_async_context(spread(cluster, _limited(settings, options)))
+        else:
+            if needs == "cluster":
+                cluster = await exits.enter_async_context(Cluster(folder / "cluster"))
+                settings = replace(settings, nats=replace(settings.nats, url=cluster.url, replicas=3))
+            plan = Plan(producers=options.producers, senders=options.senders, embedded_nats=cluster is None)
+            stack = await exits.enter_async_context(Stack(plan, embedded(settings, clickhouse_is_set=False)))
         bus = await NatsBus.connect(stack.settings.nats, name="jetpost chaos")
         exits.push_async_callback(bus.close)
-        yield Stage(options, folder, taker, stack, bus, cluster)
+        stage = Stage(options, folder, taker, stack, bus)
+        stage.cluster, stage.hosts = cluster, hosts
+        yield stage
 
 
 @contextlib.contextmanager
@@ -101,11 +129,12 @@ def _log_in(folder: Path) -> Iterator[None]:
         handler.close()
 
 
-def _settings(folder: Path, options: Options, simulator_port: int) -> Settings:
+def _settings(folder: Path, options: Options, taker: Taker) -> Settings:
     """Timeouts of SMTP stay below the ack-wait, as they must."""
     ack_wait = options.ack_wait_seconds
     relay = Relay(
-        port=simulator_port,
+        host=taker.place.address,
+        port=taker.smtp,
         max_connections=options.connections,
         pipeline_depth=options.pipeline_depth,
         command_timeout_seconds=ack_wait * 0.25,
@@ -124,18 +153,27 @@ def _settings(folder: Path, options: Options, simulator_port: int) -> Settings:
     )
 
 
+def _limited(settings: Settings, options: Options) -> Settings:
+    """All senders together keep to a rate, and each holds few mails, so that much is left to do while a host is away."""
+    relay = replace(settings.sender.pools[POOL], limits=Limits(rate=options.rate))
+    fixed = AdaptiveSettings(enabled=False)  # what the simulator refuses is not about the rate
+    sender = replace(settings.sender, pools={POOL: relay}, adaptive=fixed, fetch_mails=50, prefetch_mails=100)
+    return replace(settings, sender=sender)
+
+
 @contextlib.asynccontextmanager
-async def _simulator(folder: Path, seed: int) -> AsyncIterator[Child]:
+async def _simulator(folder: Path, seed: int, place: Place) -> AsyncIterator[Taker]:
     arguments = (
         "simulator",
         "--port=0",
+        f"--host={place.address}",
         f"--greylist={GREYLIST_SECONDS}",
         f"--faults={msgspec.json.encode(Faults(seed=seed)).decode()}",
         f"--state-dir={folder / 'simulator'}",
     )
-    child = Child(Component("simulator", arguments), {}, folder / "logs")
+    child = Child(Component("simulator", arguments, place.program), {}, folder / "logs")
     await child.start(lambda: None)
     try:
-        yield child
+        yield Taker(child, place)
     finally:
         await child.stop()

@@ -11,7 +11,8 @@ import msgspec
 from benchmarks.chaos.campaign import Mailing
 from benchmarks.chaos.stage import Stage
 from events import facts, streams, subjects
-from events.facts import MAIL_FACTS, BatchPlanned, CampaignClosed, EmailInDoubt, MailFact
+from events.errors import RetryLater
+from events.facts import MAIL_FACTS, BatchPlanned, CampaignClosed, EmailInDoubt, Fact, MailFact
 from events.ledger import Ledger
 from jetpost.cli.state import Fault as NoAnswer
 from jetpost.cli.state import fetch_json
@@ -70,8 +71,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
 
 async def find(stage: Stage, mailing: Mailing) -> Truth:
     """Raises `NoAnswer` where the API is silent for long."""
-    events = stage.bus.read(streams.EVENTS.name, subjects.events_of_campaign(mailing.id))
-    found = [(record.sequence, facts.decode(record.payload)) async for record in events]
+    found = await _events(stage, mailing.id)
     report = await _ask(stage, f"/api/campaigns/{mailing.id}/report")
     return Truth(
         taken=await _taken(stage, mailing),
@@ -84,6 +84,17 @@ async def find(stage: Stage, mailing: Mailing) -> Truth:
         failures=sum(row["count"] for row in report["failures"]),
         latencies=report["figures"]["latency"]["count"],
     )
+
+
+async def _events(stage: Stage, campaign: str) -> list[tuple[int, Fact]]:
+    """All of them with their places, as soon as NATS can tell."""
+    for _ in range(_TRIES):
+        try:
+            events = stage.bus.read(streams.EVENTS.name, subjects.events_of_campaign(campaign))
+            return [(record.sequence, facts.decode(record.payload)) async for record in events]
+        except RetryLater:
+            await asyncio.sleep(1)
+    raise TimeoutError("NATS cannot be read")
 
 
 async def _taken(stage: Stage, mailing: Mailing) -> dict[str, int]:

@@ -35,6 +35,7 @@ def judge(plan: frozenset[str], truth: Truth, policy: DeliveryPolicy, doubts_at_
     lost += sorted(mail for mail, state in states.items() if state == "accepted" and mail not in truth.taken)
     duplicated = sorted(mail for mail, times in truth.taken.items() if times > 1)
     silent = sorted(set(duplicated) - truth.doubted())
+    otherwise = {mail for mail in truth.taken if states.get(mail) not in {"accepted", "in_doubt"}} - truth.doubted()
     in_doubt = sum(state == "in_doubt" for state in states.values())
     clickhouse = differences(truth)
     promises = {
@@ -43,6 +44,7 @@ def judge(plan: frozenset[str], truth: Truth, policy: DeliveryPolicy, doubts_at_
         f"{truth.planned} planned in EVENTS, {len(plan)} in the audience": truth.planned != len(plan),
         f"{len(duplicated)} mails twice": bool(duplicated) and policy == "at_most_once",
         f"{len(silent)} mails silently twice": bool(silent),
+        f"{len(otherwise)} mails taken that are stated otherwise": bool(otherwise),
         f"{in_doubt} mails in doubt, at most {doubts_at_most} were on the wire": in_doubt > doubts_at_most,
         "not finished": not truth.closed,
         "ledger not balanced": not truth.ledger.balanced,

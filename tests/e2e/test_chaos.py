@@ -1,4 +1,4 @@
-"""`make chaos ARGS="--quick"`: everything is broken once, at random moments, and every promise is kept."""
+"""`make chaos ARGS="--quick"`: everything is broken once, at random moments, and every promise is kept. Hosts: test_hosts.py."""
 
 import asyncio
 import sys
@@ -26,5 +26,5 @@ async def test_every_fault_strikes_once_and_no_promise_is_broken(tmp_path):
             await chaos.wait()
     assert chaos.returncode == 0, output.decode()
     runs = results.read(tmp_path / "runs.json")
-    assert {run.fault for run in runs} == {fault.name for fault in catalogue.FAULTS}
+    assert {run.fault for run in runs} == {fault.name for fault in catalogue.FAULTS if fault.needs != "hosts"}
     assert not any(run.lost or run.silently_duplicated for run in runs)

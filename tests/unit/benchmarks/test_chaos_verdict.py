@@ -61,6 +61,12 @@ def test_a_mail_called_accepted_that_nobody_took_is_lost():
     assert judge(msgspec.structs.replace(GOOD, taken={"a": 1})).lost == ["b"]
 
 
+def test_a_mail_that_was_taken_is_accepted_or_was_in_doubt():
+    assert judge(msgspec.structs.replace(GOOD, taken={"a": 1, "b": 1, "c": 1})).broken == [
+        "1 mails taken that are stated otherwise"
+    ]
+
+
 def test_a_mail_taken_twice_is_a_duplicate_and_silent_unless_it_was_in_doubt():
     judged = judge(msgspec.structs.replace(GOOD, taken={"a": 2, "b": 1}))
     assert (judged.duplicated, judged.silent) == (["a"], ["a"])
