@@ -30,6 +30,9 @@ cluster {
   listen: "{{ $address }}:6222"
   # Clients know every server by name; the addresses of pods would not be in a certificate.
   no_advertise: true
+  # A server that is cut off is noticed within 15 s, and not within a minute and a half.
+  ping_interval: "5s"
+  ping_max: 2
   authorization { user: route, password: $NATS_PASSWORD_CLUSTER }
   {{- if include "jetpost.natsTls" . }}
   tls {
